@@ -204,6 +204,11 @@ def test_state_that_is_no_mapping_is_named(agent: str) -> None:
         for wrong in (None, 3):
             with pytest.raises(tracerl.ConfigError, match=f"^state must be tensors by name, .* got {wrong}"):
                 made.restore(wrong)
+        state = made.capture()
+        name = next(iter(state))
+        with pytest.raises(tracerl.ConfigError, match=f"^state must be tensors .* got None as '{name}'"):
+            made.restore({**state, name: None})
+        made.restore(state)
 
 
 class Slow:

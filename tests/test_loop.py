@@ -10,6 +10,7 @@ import tracerl.envs  # noqa: F401  registers the bandits
 from tracerl.agents.random import RandomAgent
 
 import tests.toy_envs  # noqa: F401  registers the envs
+from tracerl.config.checks import ConfigError
 from tracerl.lifetime.loop import Diverged, EnvFailed, run_lifetime
 from tracerl.lifetime.protocol import Agent
 from tracerl.lifetime.record import Milestone, Record
@@ -183,3 +184,9 @@ def test_random_agent_and_env_of_one_seed_are_independent() -> None:
     record = Record()
     run_lifetime(RandomAgent(env.observation_space, env.action_space, Lifetimes(3)), env, 400, 3, record)
     assert 0.1 < record.mean_return() < 0.45  # .25 at random
+
+
+@pytest.mark.parametrize("window", [0, -1, 101, 2.5, "a"])
+def test_window_of_a_mean_return_is_checked(window: Any) -> None:
+    with pytest.raises(ConfigError, match="^window must be a whole number from 1 to 100, got"):
+        Record().mean_return(window, partial=True)

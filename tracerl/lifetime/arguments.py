@@ -35,9 +35,15 @@ def is_numeric(values: Any) -> bool:
 
 
 def check_state(state: Any) -> None:
-    """Check that a state to restore is a mapping."""
+    """Check that a state to restore is a mapping to tensors."""
+    from torch import Tensor
+
+    wanted = "must be tensors by name, as agent.capture() returns them"
     if not isinstance(state, Mapping):
-        raise ConfigError("state", f"must be tensors by name, as agent.capture() returns them, got {state!r:.200}")
+        raise ConfigError("state", f"{wanted}, got {state!r:.200}")
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            raise ConfigError("state", f"{wanted}, got {value!r:.100} as {name!r:.100}")
 
 
 def check_methods(agent: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.config.moved import keep_names
 from tracerl.lifetime.statistics import Keep
@@ -103,7 +104,11 @@ class Record:
         Args:
             window: number of episodes, at most 100.
             partial: with fewer episodes, average those; NaN if there are none.
+
+        Raises:
+            ConfigError: ``window`` is another number.
         """
+        checks.whole("window", window, 1, WINDOW)
         there = len(self.returns)
         if there == 0 or (there < window and not partial):
             return math.nan
