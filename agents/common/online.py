@@ -262,14 +262,11 @@ class OnlineAgent(CheckedAgent):
 
     def _tensor(self, observation: Observation) -> Tensor:
         """Return the observation flattened: float64, [*lifetimes, n]."""
-        size, device = (
-            None if self.n_observed is None else self.n_observed * len(self.lifetimes.seeds),
-            self.lifetimes.device,
-        )
+        size = None if self.n_observed is None else self.n_observed * len(self.lifetimes.seeds)
+        device = self.lifetimes.device
+        given = observation if is_numeric(observation) else None
         try:
-            tensor = torch.as_tensor(
-                observation if is_numeric(observation) else None, dtype=torch.float64, device=device
-            )
+            tensor = torch.as_tensor(given, dtype=torch.float64, device=device)
         except (TypeError, ValueError, RuntimeError, OverflowError):  # such as an array with negative strides
             tensor = torch.as_tensor(as_numbers(observation, size), device=device)
         if size is not None and tensor.numel() != size:

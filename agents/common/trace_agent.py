@@ -288,9 +288,8 @@ class TraceAgent(OnlineAgent):
     def _watch(self) -> None:
         """Check that the step sizes are finite, then add this step's quantities (``WATCHED``) and 1 to the sums."""
         sums, step_size = self._sums, self.policy.step_rule.step_size
-        self._check_finite(
-            (step_size if self.critic is None else step_size + self.critic.step_rule.step_size).squeeze(-1)
-        )
+        both = step_size if self.critic is None else step_size + self.critic.step_rule.step_size
+        self._check_finite(both.squeeze(-1))
         sums[0].add_(self.signal)
         sums[1].add_(self.signal.abs())
         sums[2].add_(self.entropy)

@@ -234,10 +234,8 @@ def add(to: Any, change: Any, direction: Any) -> None:
 def intentional(memory: Any, wide: Any, learner: Any, signal: Any, sums: Any) -> Any:
     """``BoundedIntentional``, its equations in the same order, from after ``add_to_traces``; return the change."""
     real, one, rule, settings = memory.dtype.type, memory.dtype.type(1), learner.step_rule, learner.step_rule.settings
-    trace_correction, slow_correction = (
-        real(1 - wide[rule.bias_correction + 1]),
-        real(1 - wide[rule.bias_correction + 2]),
-    )
+    trace_correction = real(1 - wide[rule.bias_correction + 1])
+    slow_correction = real(1 - wide[rule.bias_correction + 2])
     decay, slow = real(learner.trace_decay), real(settings.slow_decay)
     sigma = memory[rule.score_norm] + (one - decay) * (sums[SCORE_NORM] - memory[rule.score_norm])
     memory[rule.score_norm] = sigma

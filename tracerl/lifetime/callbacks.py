@@ -170,9 +170,8 @@ class Events:
         self.run = run
         self.failure: CallbackFailed | None = None
         self._callbacks = {name: callback for name, callback in callbacks.items() if isinstance(callback, Callback)}
-        self.scheduled = [
-            _CheckedCallback(other, self) for name, other in callbacks.items() if name not in self._callbacks
-        ]
+        others = [callback for name, callback in callbacks.items() if name not in self._callbacks]
+        self.scheduled = [_CheckedCallback(callback, self) for callback in others]
         self._names = {id(callback): name for name, callback in callbacks.items()}
         self.by_episode = bool(self._listeners("on_episode_end") or self._listeners("on_new_best"))
         self._by_step = bool(self._listeners("on_step"))
