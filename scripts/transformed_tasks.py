@@ -27,28 +27,6 @@ TASKS = {  # id and env steps
 }
 
 
-class Returns(gym.Wrapper[Any, Any, Any, Any]):
-    """Keeps the returns of the task, below all changes."""
-
-    def __init__(self, env: Env) -> None:
-        super().__init__(env)
-        self.all, self.running = list[float](), 0.0
-
-    def reset(self, **arguments: Any) -> Any:
-        """Begin an episode."""
-        self.running = 0.0
-        return self.env.reset(**arguments)
-
-    def step(self, action: Any) -> Any:
-        """Take one env step."""
-        result = self.env.step(action)
-        self.running += float(result[1])
-        if result[2] or result[3]:
-            self.all.append(self.running)
-            self.running = 0.0
-        return result
-
-
 class PaidLater(gym.Wrapper[Any, Any, Any, Any]):
     """The sum of the rewards of ``steps`` env steps is paid at the last of them, or at the end of the episode."""
 
@@ -176,21 +154,15 @@ def actions(space: Callable[[Any], spaces.Space[Any]], change: Callable[[Any, An
     return wrap
 
 
-def scaled(box: Any, factor: float) -> spaces.Box:
-    """Return a Box with bounds times a factor."""
-    return spaces.Box(box.low * factor, box.high * factor, box.shape, np.float32)
-
-
 def longer(box: Any, numbers: int) -> spaces.Box:
     """Return a Box with more numbers, between -1 and 1."""
     ones = np.ones(numbers, np.float32)
     return spaces.Box(np.append(box.low, -ones), np.append(box.high, ones), dtype=np.float32)
 
 
-def from_unit(box: Any, action: Array) -> Array:
-    """Return the action of a Box for one between 0 and 1."""
-    moved: Array = (box.low + (box.high - box.low) * action).astype(np.float32)
-    return moved
+def rescaled(low: Callable[[Any], Any], high: Callable[[Any], Any]) -> Callable[[Env], Env]:
+    """Return the wrapper of a Box with other bounds, functions of the task's own, to which actions are rescaled."""
+    return lambda env: gym.wrappers.RescaleAction(env, low(env.action_space), high(env.action_space))
 
 
 ANY: dict[str, Callable[[Env], Env]] = {
@@ -220,11 +192,12 @@ DISCRETE: dict[str, Callable[[Env], Env]] = {
     "each action 5 times": actions(lambda own: spaces.Discrete(5 * int(own.n)), lambda own, each: int(each % own.n)),
 }
 CONTINUOUS: dict[str, Callable[[Env], Env]] = {
-    "range of actions x 100": actions(lambda own: scaled(own, 100), lambda own, each: (each / 100).astype(np.float32)),
+    "range of actions x 100": rescaled(lambda own: own.low * 100, lambda own: own.high * 100),
     "5 actions without effect more": actions(lambda own: longer(own, 5), lambda own, each: each[: len(own.low)]),
-    "actions from 0 to 1": actions(lambda own: spaces.Box(0, 1, own.shape, np.float32), from_unit),
+    "actions from 0 to 1": rescaled(lambda own: np.zeros_like(own.low), lambda own: np.ones_like(own.high)),
     "range x 10, clipped to its tenth": actions(
-        lambda own: scaled(own, 10), lambda own, each: np.clip(each, own.low, own.high)
+        lambda own: spaces.Box(own.low * 10, own.high * 10, own.shape, np.float32),
+        lambda own, each: np.clip(each, own.low, own.high),
     ),
 }
 CHANGES = {**ANY, **DISCRETE, **CONTINUOUS}
@@ -233,11 +206,11 @@ CHANGES = {**ANY, **DISCRETE, **CONTINUOUS}
 def last_return(task: str, change: str, agent: str, seed: int, steps: int | None) -> float:
     """Return the mean return of the last 100 episodes of a lifetime; NaN if no episode ended."""
     name, usual = TASKS[task]
-    task_env = Returns(gym.make(name, disable_env_checker=True))
+    task_env = gym.wrappers.RecordEpisodeStatistics(gym.make(name, disable_env_checker=True), buffer_length=100)
     env = tracerl.make_env(CHANGES[change](task_env))
     tracerl.live(tracerl.make_agent(env, agent, seed=seed), env, steps or usual, seed=seed).finish()
     env.close()
-    return float(np.mean(task_env.all[-100:])) if task_env.all else float("nan")
+    return float(np.mean(task_env.return_queue)) if task_env.return_queue else float("nan")
 
 
 def changes_of(task: str) -> set[str]:

@@ -12,7 +12,8 @@ import torch
 import tracerl
 from tests.forks import run
 from tracerl.config.checks import ConfigWarning
-from tracerl.lifetime.first_steps import PATIENCE, FirstStepsCheck, largest_deviations, silent_layers
+from tracerl.lifetime.first_steps import PATIENCE, SMALL_DEVIATION, FirstStepsCheck, largest_deviations, silent_layers
+from tracerl.nn import normalizers
 
 SILENT = {"network.hidden": [4, 3], "network.threshold": 50.0, "network.layer_norm": False}
 
@@ -80,6 +81,7 @@ def test_largest_deviations_are_those_of_each_lifetime() -> None:
     assert largest_deviations(made("torch", **{"encoder.normalize": False})) == []
     assert largest_deviations(made("torch")) == []
     assert largest_deviations(object()) == []
+    assert SMALL_DEVIATION**2 == normalizers._EPSILON
 
 
 def test_a_resumed_lifetime_is_not_checked_again() -> None:

@@ -11,7 +11,7 @@ from tracerl.config import checks
 from tracerl.kernels.step_types import FIRST, MID, SKIP, TERMINATED, TRUNCATED
 from tracerl.lifetime.arguments import as_numbers, not_begun
 from tracerl.lifetime.divergence import Diverged, diagnose, first_nonfinite
-from tracerl.lifetime.env_outputs import flag, reward_of
+from tracerl.lifetime.env_outputs import REAL_KINDS, flag, reward_of
 from tracerl.lifetime.protocol import Action, Observation, StepType
 from tracerl.nn.lifetimes import Lifetimes
 
@@ -134,7 +134,9 @@ class CheckedAgent(PackedAgent):
         """
         if not self.in_episode:
             raise not_begun("step")
-        action = None if self._any_start_skipped else self._step_one_checked(MID, reward, observation)
+        if type(reward) is not float:
+            reward = _argument("reward", reward_of, reward)
+        action = None if self._any_start_skipped else self._step_one(MID, reward, observation)
         return self._step_or_skip(MID, reward, observation) if action is None else action
 
     def end(self, reward: float, observation: Observation, terminated: bool) -> None:
@@ -143,8 +145,10 @@ class CheckedAgent(PackedAgent):
             raise not_begun("end")
         if terminated is not True and terminated is not False:
             terminated = _argument("terminated", partial(flag, "terminated"), terminated)
+        if type(reward) is not float:
+            reward = _argument("reward", reward_of, reward)
         step_type = TERMINATED if terminated else TRUNCATED
-        if self._any_start_skipped or self._step_one_checked(step_type, reward, observation) is None:
+        if self._any_start_skipped or self._step_one(step_type, reward, observation) is None:
             self._step_or_skip(step_type, reward, observation)
         self.__dict__["in_episode"] = False
 
@@ -162,10 +166,11 @@ class CheckedAgent(PackedAgent):
         if not known or step_types.min() < 0 or step_types.max() > StepType.TRUNCATED:
             problem = f"must be one of tracerl.StepType for each of {n} lifetimes, got {step_types.tolist()!r:.200}"
             raise checks.ConfigError("step_types", problem)
-        for name, given in (("rewards", rewards), ("observations", observations)):
-            if given.shape[:1] != (n,) or (name == "rewards" and given.ndim > 1):
+        per_lifetime = {"rewards": (rewards, rewards.shape), "observations": (observations, observations.shape[:1])}
+        for name, (given, shape) in per_lifetime.items():
+            if shape != (n,):
                 raise checks.ConfigError(name, f"must be of {n} lifetimes, got the shape {given.shape}")
-            if given.dtype.kind not in "fiub":
+            if given.dtype.kind not in REAL_KINDS:
                 raise checks.ConfigError(name, f"must be real numbers, got {given.tolist()!r:.200}")
         if self._any_start_skipped:
             self._check_size(observations, n)
@@ -180,15 +185,9 @@ class CheckedAgent(PackedAgent):
         if self.n_observed is not None:
             as_numbers(observation, self.n_observed * lifetimes)
 
-    def _step_one_checked(self, step_type: int, reward: float, observation: Observation) -> Action | None:
-        """Perform a step for the only lifetime; a ConfigError for a reward that is no number."""
-        if type(reward) is not float:
-            reward = _argument("reward", reward_of, reward)
-        return self._step_one(step_type, reward, observation)
-
     def _step_or_skip(self, step_type: int, reward: float, observation: Observation) -> Action:
         """Perform the step of the only lifetime that is admitted, and return the newest action."""
-        action, reward = None, _argument("reward", reward_of, reward)
+        action = None
         self._check_size(observation, 1)
         while action is None:
             as_many = np.array([step_type], np.int8), np.array([reward], np.float64), np.asarray(observation)[None]

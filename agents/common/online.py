@@ -12,7 +12,7 @@ from torch import Tensor
 from tracerl.config import checks
 from tracerl.config.moved import previous_method
 from tracerl.kernels.step_types import FIRST, MID, TERMINATED
-from tracerl.lifetime.arguments import as_numbers, is_numeric
+from tracerl.lifetime.arguments import as_numbers
 from tracerl.lifetime.divergence import finite
 from tracerl.lifetime.protocol import Action, Observation, StepType
 from tracerl.nn.encoders import Encoder
@@ -263,13 +263,10 @@ class OnlineAgent(CheckedAgent):
     def _tensor(self, observation: Observation) -> Tensor:
         """Return the observation flattened: float64, [*lifetimes, n]."""
         size = None if self.n_observed is None else self.n_observed * len(self.lifetimes.seeds)
-        device = self.lifetimes.device
-        given = observation if is_numeric(observation) else None
-        try:
-            tensor = torch.as_tensor(given, dtype=torch.float64, device=device)
-        except (TypeError, ValueError, RuntimeError, OverflowError):  # such as an array with negative strides
-            tensor = torch.as_tensor(as_numbers(observation, size), device=device)
-        if size is not None and tensor.numel() != size:
-            as_numbers(observation, size)  # raises
+        given: Any = observation
+        is_tensor = isinstance(given, Tensor) and not given.is_complex()  # which may be on a device
+        if not is_tensor or size not in (None, given.numel()):
+            given = as_numbers(observation, size)
+        tensor = torch.as_tensor(given, dtype=torch.float64, device=self.lifetimes.device)
         tensor = tensor.reshape(*self.lifetimes.shape, -1)
         return tensor if self.divisor == 1 else tensor / self.divisor

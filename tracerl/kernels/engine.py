@@ -16,6 +16,7 @@ from tracerl.kernels.describe import AgentParts, Layout
 from tracerl.kernels.jit import prepare
 from tracerl.kernels.scratch import ACTIVE, N_ROWS, N_SUMS, ONES
 from tracerl.lifetime.arguments import as_numbers
+from tracerl.lifetime.env_outputs import REAL_KINDS
 from tracerl.lifetime.protocol import Action, Observation
 
 Array = np.ndarray[Any, Any]
@@ -140,7 +141,7 @@ class FusedEngine:
             The newest action. None: the lifetime has diverged or, with nothing changed, an input is not finite.
         """
         try:
-            if observation.size != self._n_observed or observation.dtype.kind not in "fiub":
+            if observation.size != self._n_observed or observation.dtype.kind not in REAL_KINDS:
                 raise ValueError
             self._observation[:] = observation if observation.ndim == 1 else observation.ravel()
         except (AttributeError, TypeError, ValueError):  # a list, a tensor, another size
@@ -170,7 +171,7 @@ class FusedEngine:
             not finite.
         """
         inputs, size = self._inputs, self._n_observed * len(self._inputs)
-        if observations.size != size or observations.dtype.kind not in "fiub":
+        if observations.size != size:
             observations = as_numbers(observations, size)
         inputs[:, lifetimes.STEP_TYPE] = step_types
         inputs[:, lifetimes.REWARD] = rewards

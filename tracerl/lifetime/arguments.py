@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tracerl.config.checks import ConfigError
+from tracerl.lifetime.env_outputs import REAL_KINDS
 
 
 def as_numbers(observation: Any, size: int | None) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -18,20 +19,14 @@ def as_numbers(observation: Any, size: int | None) -> np.ndarray[Any, np.dtype[n
     many = "" if size is None else f"{size} "
     try:
         found = np.asarray(observation)
-        if found.dtype.kind not in "fiub" and not all(isinstance(each, Real) for each in found.flat):
+        if found.dtype.kind not in REAL_KINDS and not all(isinstance(each, Real) for each in found.flat):
             raise TypeError
-        found = found.astype(np.float64)
+        found = np.asarray(found, np.float64, order="C")  # a copy where it has negative strides
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise ConfigError("observation", f"must hold {many}numbers, got {observation!r:.80}") from error
     if size is not None and found.size != size:
         raise ConfigError("observation", f"must hold {size} numbers, got {found.size} of shape {found.shape}")
-    return np.ascontiguousarray(found).reshape(-1)
-
-
-def is_numeric(values: Any) -> bool:
-    """Return whether an array or a tensor has a dtype of real numbers; True for anything without a dtype."""
-    kind = getattr(getattr(values, "dtype", None), "kind", None)
-    return kind in "fiub" if kind is not None else not (hasattr(values, "is_complex") and values.is_complex())
+    return found.reshape(-1)
 
 
 def check_state(state: Any) -> None:

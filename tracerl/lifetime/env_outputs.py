@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import SyncVectorEnv
 
+REAL_KINDS = "fiub"  # kinds of NumPy's dtypes of real numbers
+
 
 def flag(name: str, value: Any) -> bool:
     """Return ``terminated`` or ``truncated`` as a bool. NumPy's and torch's bools, 0 and 1 are valid.
@@ -50,7 +52,7 @@ def observation_of(value: Any) -> Any:
     if not hasattr(value, "__array__"):
         return value
     array = np.asarray(value)
-    if array.dtype.kind not in "fiub":
+    if array.dtype.kind not in REAL_KINDS:
         raise TypeError(f"observation must be an array of real numbers, got one of dtype {array.dtype}: {array!r:.100}")
     return array
 

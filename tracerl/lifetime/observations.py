@@ -85,19 +85,23 @@ def check_choices(space: gym.Space[Any], value: Any) -> None:
             raise ValueError(f"the observation {value!r:.80} must have {len(space.spaces)} parts")
         for part, each in zip(space.spaces, value, strict=True):
             check_choices(part, each)
-    elif not isinstance(space, spaces.Box):
-        low, high = _range_of(space)
-        chosen, shape = np.asarray(value), space.shape or ()
-        fits = chosen.size == math.prod(shape)
-        if not fits or not ((chosen.reshape(shape) >= low) & (chosen.reshape(shape) <= high)).all():
-            raise ValueError(f"the observation {chosen.tolist()!r:.80} is not in its space {space}")
+    elif not isinstance(space, spaces.Box) and not _is_in(space, value):
+        raise ValueError(f"the observation {np.asarray(value).tolist()!r:.80} is not in its space {space}")
 
 
-def _range_of(space: Any) -> tuple[Any, Any]:
-    """Return the lowest and the highest choices of a Discrete, MultiDiscrete or MultiBinary space."""
+def _is_in(space: Any, value: Any) -> bool:
+    """Return whether choices are in their Discrete, MultiDiscrete or MultiBinary space."""
+    if isinstance(space, spaces.Discrete) and isinstance(value, (int, np.integer)):  # the usual case
+        return bool(0 <= value - space.start < space.n)
     if isinstance(space, spaces.MultiBinary):
-        return 0, 1
-    return space.start, space.start + (space.n if isinstance(space, spaces.Discrete) else space.nvec) - 1
+        first, count = 0, 2
+    else:
+        first, count = space.start, space.n if isinstance(space, spaces.Discrete) else space.nvec
+    chosen, shape = np.asarray(value), space.shape or ()
+    if chosen.size != math.prod(shape):
+        return False
+    chosen = chosen.reshape(shape) - first
+    return bool(((chosen >= 0) & (chosen < count)).all())
 
 
 def _is_image(space: gym.Space[Any]) -> bool:

@@ -40,7 +40,7 @@ def make_env(env: str | gym.Env[Any, Any], settings: Settings | None = None) -> 
     settings = _mapping(settings)
     if isinstance(env, str):
         for key in settings:
-            if not re.match(r"env\.|\+env\.|~env\.", str(key)):
+            if not str(key).lstrip("+~").startswith("env."):
                 raise ConfigError(str(key), "has no effect on an env: its settings begin with env.")
         return checked_maker(env_spec(env, settings))()
     if not isinstance(env, gym.Env):
@@ -114,7 +114,7 @@ def make_agent(
         32
     """
     from tracerl.lifetime.runners import compile_steps
-    from tracerl.runs.build import build_agent, check_engine
+    from tracerl.runs.build import build_agent, check_counts, check_engine
 
     spaces = spaces_of(env)
     if not isinstance(agent, str):
@@ -124,11 +124,8 @@ def make_agent(
         if key in settings:
             raise ConfigError(key, f"must be the argument {key}: among the settings it has no effect")
     cfg = compose({"env": "gymnasium", "env.id": "made-already", "agent": agent, **settings})
-    lifetimes = checks.whole("lifetimes", cfg.lifetimes, 1)
-    seed = checks.whole("seed", seed, 0, 2**32 - lifetimes)
-    if cfg.threads is not None:
-        checks.whole("threads", cfg.threads, 1)
-    made: MadeAgent = build_agent(cfg, *spaces, list(range(seed, seed + lifetimes)), f"{env}, agent={agent}")
+    seed = check_counts(cfg, seed)
+    made: MadeAgent = build_agent(cfg, *spaces, list(range(seed, seed + cfg.lifetimes)), f"{env}, agent={agent}")
     check_engine(cfg.engine, made, agent)
     compile_steps(made)
     if hasattr(made, "on_nonfinite"):

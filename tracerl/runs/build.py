@@ -206,6 +206,14 @@ def new_lifetimes(cfg: DictConfig, seeds: int | list[int], most: int | None = No
     return Lifetimes(seeds, getattr(torch, cfg.dtype), device, most)
 
 
+def check_counts(cfg: DictConfig, seed: Any) -> int:
+    """Check ``lifetimes``, ``threads`` and the seed of the first lifetime, and return the seed."""
+    checks.whole("lifetimes", cfg.lifetimes, 1)
+    if cfg.threads is not None:
+        checks.whole("threads", cfg.threads, 1)
+    return checks.whole("seed", seed, 0, 2**32 - cfg.lifetimes)  # the last lifetime's seed is below 2^32
+
+
 def use_threads(cfg: DictConfig) -> None:
     """Set the number of torch threads: one for one lifetime, else ``threads`` or all cores.
 

@@ -18,7 +18,7 @@ from tracerl.config.checks import ConfigError, ConfigWarning, NotMade
 from tracerl.config.instantiate import value, with_current_keys
 from tracerl.config.moved import keep_names
 from tracerl.runs import saved
-from tracerl.runs.build import check_engine, with_input
+from tracerl.runs.build import check_counts, check_engine, with_input
 from tracerl.runs.by_input import KINDS, kind_of_space
 from tracerl.runs.output import dropping_failed_writes
 from tracerl.runs.prepare import RunOrigin as RunOrigin
@@ -131,12 +131,9 @@ def _check(cfg: DictConfig) -> int:
     """Check the settings of the run and return its number of steps."""
     steps = value(cfg, "steps")
     steps = checks.whole("steps", int(steps) if isinstance(steps, float) and steps.is_integer() else steps, 1)  # 1e5
-    checks.whole("lifetimes", cfg.lifetimes, 1)
-    checks.whole("seed", cfg.seed, 0, 2**32 - cfg.lifetimes)  # the last lifetime's seed is below 2^32
+    check_counts(cfg, cfg.seed)
     if not isinstance(cfg.resume, (bool, str)):
         raise ConfigError("resume", f"must be true, false, auto, or the folder of a run, got {cfg.resume!r}")
-    if cfg.threads is not None:
-        checks.whole("threads", cfg.threads, 1)
     return steps
 
 
