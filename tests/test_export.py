@@ -65,8 +65,11 @@ def test_soft_reset_raises_a_warning(
     ("arguments", "problem"),
     [
         (["run"], "there is nothing to write: give --nir FILE"),
-        (["nowhere", "--nir", "x"], "run must be the folder of a run"),
-        (["run", "--nir", "x", "--checkpoint", "step-7"], "--checkpoint must be sound"),
+        (["nowhere", "--nir", "x"], "RUN must be the folder of a run"),
+        (
+            ["run", "--nir", "x", "--checkpoint", "step-7"],
+            "--checkpoint must be newest, best or the name of a folder in checkpoints",
+        ),
         (["run", "--nir", "x", "--lifetime", "2"], "--lifetime must be a whole number from 0 to 1, got 2"),
         (
             ["random", "--nir", "x"],

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,36 @@ def test_each_env_has_a_panel_and_each_label_one_colour(tmp_path: Path) -> None:
     assert colours[0] == colours[1] and len(set(colours[0].values())) == 2
     effects = draw_effects(read_jobs(tmp_path))
     assert [axes.get_title(loc="left") for axes in effects.axes] == ["Acrobot", "CartPole"]
+
+
+def test_effects_are_those_of_the_jobs_that_have_begun(tmp_path: Path) -> None:
+    (tmp_path / "1" / ".hydra").mkdir(parents=True)
+    (tmp_path / "1" / ".hydra" / "overrides.yaml").write_text("[env=Acrobot, agent.x=2]")
+    with pytest.raises(ConfigError, match="^--effects needs a lifetime to draw, and none has begun"):
+        draw_effects(read_jobs(tmp_path))
+    run(tmp_path / "0", "agent.x=1", lifetimes=[[1.0, 2.0]])
+    assert [axes.get_title(loc="left") for axes in draw_effects(read_jobs(tmp_path)).axes] == ["CartPole"]
+
+
+def test_numbers_are_compared_by_value(tmp_path: Path) -> None:
+    for seed, text in enumerate(("agent.x=600", "agent.x=6e2", "agent.x=nan", "agent.x=nan", "agent.x=600.5")):
+        run(tmp_path / str(seed), text, "eval.every=10", lifetimes=[[1.0]], seed=seed)
+    assert [len(found.jobs) for found in choose([tmp_path]).groups] == [2, 2, 1]
+
+
+def test_long_titles_and_labels_of_any_kind_are_drawn(tmp_path: Path) -> None:
+    run(tmp_path / "0", "agent.x=1", lifetimes=[[1.0, 2.0], [1.0, 2.0], [1.0, 3.0]])
+    bands = [replace(found, label="_a") for found in best_bands(read_jobs(tmp_path))]
+    for width in (3.5, 7.2):
+        for ends in (False, True):
+            figure = draw_curves(bands, title="a title of many words " * 7, width=width, ends=ends)
+            figure.canvas.draw()
+            (axes,) = figure.axes
+            for place in ("left", "right"):
+                found = {"left": axes._left_title, "right": axes._right_title}[place].get_window_extent()
+                assert found.x0 >= 0 and found.x1 <= figure.bbox.x1
+            assert axes.get_window_extent().width > 0.5 * figure.bbox.width
+            assert ends or [text.get_text() for text in axes.get_legend().get_texts()] == ["_a (3 lifetimes)"]
 
 
 def test_effects_of_one_setting_are_drawn_by_seed_below_a_whole_title(tmp_path: Path) -> None:

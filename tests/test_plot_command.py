@@ -120,6 +120,10 @@ def test_invalid_arguments_print_one_line(two: Path, plot_command: Any) -> None:
         ((two / "a", "--what", "running", "--decays", *[0.5] * 11), "--decays must be at most 10 numbers, got 11"),
         ((two, "--what", "table", "--window", "20"), "--window needs --what curves, got --what table"),
         ((two, "--what", "table", "--statistic", "mean"), "--statistic needs --what curves, got --what table"),
+        (("pretrained:CartPole",), "RUN must be the folder of a run: a pretrained agent has no curves"),
+        ((two, "-o", ""), "argument -o/--output: must be a path, got ''"),
+        (("",), "argument RUN: must be a path, got ''"),
+        ((two, "-o", two / "gone" / "x.png"), "--output must be a file that can be written, got"),
         ((two / "c.csv", "--what", "table"), "RUN must be folders for --what table, got the csv file"),
         ((two / "c.csv", two), "RUN must be folders or csv files, got both"),
         ((two, "--labels", "a", "b", "c", "d"), "--labels must be"),
@@ -132,8 +136,8 @@ def test_invalid_arguments_print_one_line(two: Path, plot_command: Any) -> None:
             "--labels must differ for agent.x=1 and agent.x=2",
         ),
         ((two / "a", "--what", "running", "--lifetime", "2"), "--lifetime must be below 2"),
-        ((two / "a", "--what", "raster"), "run must have a checkpoint"),
-        ((two, "--what", "raster"), "run must be the folder of a run"),
+        ((two / "a", "--what", "raster"), "RUN must have a checkpoint"),
+        ((two, "--what", "raster"), "RUN must be the folder of a run"),
         ((two, two, "--what", "frame"), "RUN must be one run for --what frame, got 2"),
         ((two, "--what", "table", "--format", "png"), "--format must be one of text, markdown, csv"),
         ((two / "a", "--what", "distributions", "--steps", "0"), "--steps must be a whole number from 1 to 100000"),
@@ -143,6 +147,12 @@ def test_invalid_arguments_print_one_line(two: Path, plot_command: Any) -> None:
         code, out, error = plot_command(*arguments)
         assert code == 2 and message in error and error.startswith("error: ") and len(error.splitlines()) == 1, error
         assert out == ""
+
+
+def test_options_without_effect_are_named(two: Path, plot_command: Any) -> None:
+    arguments = (two, "--what", "table", "--title", "x", "--ends", "--labels", "a", "b")
+    assert plot_command(*arguments)[2].splitlines()[0] == "note: without effect on --what table: --ends, --title"
+    assert plot_command(two, "-o", two / "c.png", "--title", "x", "--ends") == (0, f"{two / 'c.png'}\n", "")
 
 
 def test_missing_extra_raises_an_error_naming_it(two: Path, plot_command: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from tests.checkpoints import forge
 from tests.helpers import command
 from tests.kills import curves, differences
 from tests.test_files import KINDS
+from tracerl.runs.folders import read_jobs
 
 QUICK = ["network.hidden=[8]", "logger.every=200", "logger.histograms_every=200", "logger.pictures_every=null"]
 QUICK = [*QUICK, "steps=400"]  # schedules in env steps: shares of the run would change with its length
@@ -316,7 +317,31 @@ def test_folder_that_cannot_be_written_is_named_by_its_setting(
     for name in ("file", "sweep/0"):
         (tmp_path / name).touch()
     assert command([*arguments, "agent=random", "steps=20", "logger=none"], monkeypatch, tmp_path) == 2
-    assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {key} must be a folder that can be written: [")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1].startswith(f"error: {key} must be a folder that can be written: [")
+    assert not [line for line in lines if "Warning" in line or "Callback" in line]
+
+
+@pytest.mark.parametrize("arguments", [("hydra.run.dir=",), ("-m", "hydra.sweep.dir=''", "seed=0,1")], ids=len)
+def test_empty_folder_raises_an_error_naming_its_setting(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command([*arguments, "agent=random", "steps=20"], monkeypatch, tmp_path) == 2
+    key = "hydra.sweep.dir" if "-m" in arguments else "hydra.run.dir"
+    assert capsys.readouterr().err == f"error: {key} must be the path of a folder, got ''\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_refused_command_is_refused_in_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(["steps=-1", "hydra.run.dir=refused"], monkeypatch, tmp_path) == 2
+    assert command(["steps=-1", "hydra.run.dir=run"], monkeypatch, tmp_path) == 2
+    found = {job.folder.name: (job.status, job.error) for job in read_jobs(tmp_path)}
+    problem = "tracerl.config.checks.ConfigError: steps must be a whole number of 1 or above, got -1"
+    assert found == {"refused": ("refused", problem), "run": ("finished", "")}
+    assert command([*QUICK, "hydra.run.dir=refused"], monkeypatch, tmp_path) == 0
+    assert [job.status for job in read_jobs(tmp_path)] == ["finished", "finished"]
 
 
 def test_file_elsewhere_that_cannot_be_read_is_an_error_of_its_own(

@@ -125,7 +125,10 @@ def test_both_engines_have_equal_views(run: Path) -> None:
 
 @pytest.mark.parametrize(
     ("path", "checkpoint", "problem"),
-    [("nowhere", None, "run must be the folder of a run"), ("run", "step-1", "checkpoint must be sound")],
+    [
+        ("nowhere", None, "run must be the folder of a run"),
+        ("run", "step-1", "checkpoint must be newest, best or the name of"),
+    ],
 )
 def test_missing_run_raises_an_error_naming_it(run: Path, path: str, checkpoint: str | None, problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):

@@ -281,7 +281,7 @@ def test_readme_pictures_reads_the_numbers_from_runs(start: Start, tmp_path: Pat
 @pytest.mark.parametrize("name", ["greedy_returns", "layer_steps"])
 def test_scripts_of_a_run_name_a_folder_that_is_none(name: str, start: Start) -> None:
     error = start(name, "nowhere", code=2)
-    assert error == "error: run must be the folder of a run or of one of its checkpoints, got 'nowhere'\n"
+    assert error == "error: RUN must be the folder of a run or of one of its checkpoints, got 'nowhere'\n"
 
 
 def test_transformed_tasks_prints_the_returns_of_each_task_and_change(start: Start) -> None:

@@ -90,6 +90,18 @@ def test_status_of_a_job_is_read_from_its_files(tmp_path: Path) -> None:
         assert jobs[3].sign == jobs[3].heartbeat != {}  # the previous name
 
 
+def test_files_of_other_programs_are_no_run(tmp_path: Path) -> None:
+    contents = {"summary.json": '{"status": "done", "env": "CartPole"}', "returns.npz": "1,2", "config.yaml": "a: 1"}
+    for name, text in contents.items():
+        folder = tmp_path / name.partition(".")[0]
+        folder.mkdir()
+        (folder / name).write_text(text)
+    assert read_jobs(tmp_path) == []
+    job(tmp_path / "copied", summary__json=summary(1.0))
+    (tmp_path / "copied" / "overrides.yaml").unlink(missing_ok=True)
+    assert [found.folder.name for found in read_jobs(tmp_path)] == ["copied"]
+
+
 def test_a_resumed_run_counts_as_what_it_is_now(tmp_path: Path) -> None:
     sign = {**lock_of(ended_process()), "step": 1500}
     job(tmp_path / "0", summary__json=summary(7.0), running__json=sign, config__yaml="")

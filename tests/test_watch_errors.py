@@ -24,7 +24,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["nowhere"], "run must be the folder of a run"),
+        (["nowhere"], "RUN must be the folder of a run"),
         (["run", "--video", "a.avi"], "video must be a file whose name ends in .mp4 or .gif, got 'a.avi'"),
         (["run", "--video", "gone/a.mp4"], "video must be a file that can be written: 'gone/a.mp4'"),
         (["run", "--raster", "a.png", "--raster", "b.png"], "argument --raster: must be given once, got 'b.png' too"),
@@ -32,7 +32,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["run", "--raster", "folder.png"], "raster must be a file, and 'folder.png' is a folder"),
         (["run", "--video", "a.gif", "--video", "a.gif"], "video must name each file once"),
         (["run", "--raster", "a.png", "--lifetime", "2"], "lifetime must be a whole number from 0 to 1, got 2"),
-        (["run", "--raster", "a.png", "--checkpoint", "step-1"], "checkpoint must be sound"),
+        (
+            ["run", "--raster", "a.png", "--checkpoint", "step-1"],
+            "--checkpoint must be newest, best or the name of a folder in checkpoints",
+        ),
         (["run", "--raster", "a.png", "--steps", "0"], "steps must be a whole number of 1 or above"),
         (["run", "--raster", "a.png", "--episodes", "0"], "episodes must be"),
         (["run", "--raster", "a.png", "--seed", "-1"], "seed must be"),

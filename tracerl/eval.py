@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracerl.config import checks
@@ -50,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     about = "Evaluate runs: returns of frozen copies of their agents over whole episodes. No run is changed."
     found = Parser(prog="python -m tracerl.eval", description=about, allow_abbrev=False)
     add = found.add_argument
-    add("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run or of one of its checkpoints")
+    add("runs", nargs="+", type=path_of, metavar="RUN", help="folder of a run or of one of its checkpoints")
     add("--episodes", type=int, default=100, metavar="N", help="number of episodes (default: 100)")
     add(
         "--steps", type=int, metavar="N", help="end after N env steps, with the episodes until then (default: no limit)"
@@ -74,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Evaluate; exit with 0, 1 (failed env, diverged number or file), 2 (bad input) or 128 + signal."""
     arguments = parser().parse_args()
-    with errors_in_one_line(ConfigError):
+    with errors_in_one_line(options=vars(arguments)):
         code = _evaluate(arguments)
     sys.exit(code)
 
@@ -144,8 +143,11 @@ def _of_lifetime(
     compile_steps(agent)
     new_env: Callable[[], gym.Env[Any, Any]] = partial(run.env_of, lifetime)
     if arguments.env:
-        new_env = checked_maker(env_spec(arguments.env))
-        _check_spaces(run, new_env)
+        try:
+            new_env = checked_maker(env_spec(arguments.env))
+            _check_spaces(run, new_env)
+        except ConfigError as error:
+            raise ConfigError("--env" if error.key == "env.id" else error.key, error.problem) from error
     name = str(run.folder) + (f" lifetime {lifetime}" if run.lifetimes > 1 else "")
     seed = (SEED + int(run.config.seed) + lifetime) % 2**32 if arguments.seed is None else arguments.seed
     options = {"greedy": arguments.greedy, "at_once": arguments.at_once, "steps": arguments.steps}

@@ -146,6 +146,8 @@ def job(cfg: DictConfig) -> float | None:
         return _objective(launch(cfg, origin))
     except Exception as error:
         if not in_sweep:
+            if isinstance(error, ConfigError) and {path.name for path in folder.iterdir()} == {".hydra"}:
+                keep_traceback(folder, error)  # the folder of this command alone: its status is then refused
             raise
         finished = saved.summary(folder).get("status") == "finished"
         if not isinstance(error, (RunEnded, InUse)) or isinstance(error, HasRun) and finished:  # others have a file

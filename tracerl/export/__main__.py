@@ -12,21 +12,6 @@ from tracerl.config.checks import ConfigError, stop
 from tracerl.runs.command_line import Parser, add_lifetime_options, errors_in_one_line, path_of
 from tracerl.runs.files import as_utf8, check_named, file_of, write_named
 
-_OPTIONS = {
-    "network",
-    "dt",
-    "form",
-    "fold_normalizer",
-    "with_encoder",
-    "without_readout",
-    "weight_bits",
-    "lifetime",
-    "checkpoint",
-    "nir",
-    "pt2",
-    "onnx",
-    "c",
-}
 _OF_NIR = ("dt", "form", "fold_normalizer", "with_encoder", "without_readout")
 _PACKAGES = {"nir": ("nir",), "pt2": (), "onnx": ("onnx", "onnxscript"), "c": ()}  # of each format
 
@@ -34,20 +19,16 @@ _PACKAGES = {"nir": ("nir",), "pt2": (), "onnx": ("onnx", "onnxscript"), "c": ()
 def main() -> None:
     """Write the network of a run to files; exit with 0 or 2 (bad input)."""
     arguments = _parser().parse_args()
-    with errors_in_one_line():
-        try:
-            for line in _export(arguments):
-                print(line)
-        except ConfigError as error:
-            option = f"--{error.key.replace('_', '-')}" if error.key in _OPTIONS else error.key
-            stop(f"{option} {error.problem}")
+    with errors_in_one_line(options=vars(arguments)):
+        for line in _export(arguments):
+            print(line)
 
 
 def _parser() -> argparse.ArgumentParser:
     about = "Write a run's agent, or a network of it, to files; see docs/export.md and docs/c.md."
     parser = Parser(prog="python -m tracerl.export", description=about)
     add = parser.add_argument
-    add("run", type=Path, help="folder of a run or of one of its checkpoints")
+    add("run", type=path_of, help="folder of a run or of one of its checkpoints")
     add("--nir", type=path_of, metavar="FILE", help="write a NIR graph (tracerl[nir])")
     add("--pt2", type=path_of, metavar="FILE", help="write a program of torch.export")
     add("--onnx", type=path_of, metavar="FILE", help="write an ONNX graph (tracerl[onnx])")

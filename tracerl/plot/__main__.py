@@ -4,14 +4,28 @@ matplotlib is imported inside the functions, so that ``--help`` and the error of
 """
 
 import argparse
-from pathlib import Path
+import sys
 
 from tracerl.config import checks
 from tracerl.plot.style import MOST_FRAMES, MOST_STEPS
-from tracerl.runs.command_line import Parser, add_lifetime_options, errors_in_one_line
+from tracerl.runs.command_line import Parser, add_lifetime_options, errors_in_one_line, path_of
 from tracerl.runs.files import as_utf8
 
+_RECORDED = ("raster", "traces", "frame")  # from steps that continue a lifetime
+_OF_ONE_RUN = (*_RECORDED, "distributions", "filters")
 WHAT = ("curves", "table", "raster", "traces", "distributions", "filters", "frame", "running")
+# Kinds of figures with an effect of an option; all other options have one on every kind.
+_USED_BY = {
+    **dict.fromkeys(("statistic", "window", "ends", "lifetimes"), ("curves",)),
+    **dict.fromkeys(("by", "labels"), ("curves", "table", "running")),
+    **dict.fromkeys(("title", "width", "height"), tuple(what for what in WHAT if what != "table")),
+    "decays": ("running",),
+    "lifetime": (*_OF_ONE_RUN, "running"),
+    **dict.fromkeys(("checkpoint", "trust"), _OF_ONE_RUN),
+    "steps": _RECORDED,
+    "neurons": ("raster", "traces"),
+    "frames": ("frame",),
+}
 _INCHES = "a number of inches from 1 to 40"
 _ABOUT = """\
 Draw figures of runs for print, or print tables of them.
@@ -33,9 +47,9 @@ def parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     found = Parser(prog="python -m tracerl.plot", description=_ABOUT, formatter_class=raw)
     add = found.add_argument
-    add("runs", nargs="+", type=Path, metavar="RUN", help=_RUNS)
+    add("runs", nargs="+", type=path_of, metavar="RUN", help=_RUNS)
     file = "png, pdf or svg; csv for the numbers of curves (default: WHAT.png)"
-    add("-o", "--output", type=Path, metavar="FILE", help=file)
+    add("-o", "--output", type=path_of, metavar="FILE", help=file)
     add("--what", choices=WHAT, default="curves", metavar="WHAT", help="kind of figure, see above (default: curves)")
     kind = "png, pdf, svg; for a table text, markdown, csv (default: by FILE, else text)"
     add("--format", metavar="FORMAT", help=kind)
@@ -68,7 +82,7 @@ def main() -> None:
     """Draw a figure or print a table; exit with 0, 1 (env failed or diverged), 2 (bad input) or 130 (interrupted)."""
     found = parser()
     arguments = found.parse_args()
-    with errors_in_one_line(OSError, ValueError):
+    with errors_in_one_line(OSError, ValueError, options=vars(arguments)):
         _check(arguments, found)
         from tracerl.plot.make import make
 
@@ -78,9 +92,10 @@ def main() -> None:
 def _check(arguments: argparse.Namespace, options: argparse.ArgumentParser) -> None:
     """Check the options before any run is read."""
     checks.choice("--statistic", arguments.statistic, ("iqm", "mean", "median"))
-    for name in ("statistic", "window"):
-        if arguments.what != "curves" and getattr(arguments, name) != options.get_default(name):
-            raise checks.ConfigError(f"--{name}", f"needs --what curves, got --what {arguments.what}")
+    given = [name for name in _USED_BY if getattr(arguments, name) != options.get_default(name)]
+    without_effect = [f"--{name}" for name in given if arguments.what not in _USED_BY[name]]
+    for option in {"--statistic", "--window"}.intersection(without_effect):
+        raise checks.ConfigError(option, f"needs --what curves, got --what {arguments.what}")
     for decay in arguments.decays:
         checks.decay("--decays", decay)
     checks.whole("--lifetime", arguments.lifetime, 0)
@@ -95,6 +110,8 @@ def _check(arguments: argparse.Namespace, options: argparse.ArgumentParser) -> N
         arguments.width = checks.number("--width", inches, _INCHES, 1.0, 40.0)
     if arguments.height is not None:
         checks.number("--height", arguments.height, _INCHES, 1.0, 40.0)
+    if without_effect:
+        print(f"note: without effect on --what {arguments.what}: {', '.join(without_effect)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -102,6 +102,8 @@ def jobs_in(path: Path) -> list[Job]:
     Raises:
         ConfigError: the path is not a folder, or has no run.
     """
+    if str(path).startswith("pretrained:"):
+        raise ConfigError("RUN", f"must be the folder of a run: a pretrained agent has no curves, got {str(path)!r}")
     folder = path.parent if path.name == "summary.json" and path.is_file() else path
     if not folder.is_dir():
         raise ConfigError("RUN", f"must be the folder of a run or a sweep, or contain some, got {str(path)!r}")

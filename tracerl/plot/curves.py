@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from tracerl.plot.series import RATE, Band
-from tracerl.plot.style import COLOURS, QUIET, FigureOptions, figure_options, new_figure, steps_axis, style
+from tracerl.plot.style import (
+    COLOURS,
+    QUIET,
+    TITLE_LETTER,
+    FigureOptions,
+    figure_options,
+    new_figure,
+    steps_axis,
+    style,
+)
 from tracerl.plot.table import NO_INTERVAL
 
 if TYPE_CHECKING:
@@ -40,7 +49,10 @@ def draw_curves(
     columns = min(len(panels), _MOST_COLUMNS if width > _WIDE else 1)
     rows = -(-len(panels) // columns)
     explanation = _legend_title(bands, lifetimes)
+    room = width - 1 - len(title or bands[0].env) * TITLE_LETTER  # beside the title, inches
+    beside = len(explanation) * _LETTER < room and (ends or width > _WIDE)
     names = [_named(max((b for b in bands if b.label == label), key=lambda b: b.lifetimes.max())) for label in labels]
+    lines = [Line2D([], [], color=colours[label]) for label in labels]  # a label may begin with _
     legend_columns = min(len(labels), max(1, int(width / (max(map(len, names)) * _LETTER + 0.5))))
     below = 0.25 + 0.17 * -(-len(labels) // legend_columns) if len(panels) > 1 else 0.0  # height of the legend
     height = height or rows * max(2.0, 0.55 * width / columns) + below
@@ -53,19 +65,20 @@ def draw_curves(
         for axes, (env, measure) in zip(grid.flat, panels, strict=False):
             shown = [found for found in bands if (found.env, found.measure) == (env, measure)]
             _draw_panel(axes, shown, colours, lifetimes)
-            axes.set_title(env if len(panels) > 1 else title or env, loc="left")
+            heading = env if len(panels) > 1 else title or env
+            axes.set_title(heading, loc="left")
             axes.set_ylabel(measure if tall else measure.replace(", ", ",\n"))
             if below:
                 continue
-            wide = ends or width > _WIDE
-            if wide:
+            if beside:
                 axes.set_title(explanation, loc="right", fontsize=7.5, color=QUIET)
+            elif ends and explanation:
+                axes.set_title(f"{heading}\n{explanation}", loc="left")
             if ends:
                 _name_ends(axes, shown, colours, height)
             else:
-                axes.legend(loc="best", title=None if wide else explanation, alignment="left")
+                axes.legend(lines, names, loc="best", title=None if beside else explanation, alignment="left")
         if below:
-            lines = [Line2D([], [], color=colours[label]) for label in labels]
             figure.legend(lines, names, loc="outside lower center", ncols=legend_columns, title=explanation)
             figure.suptitle(title, fontsize=10)
     return figure

@@ -14,6 +14,7 @@ from tracerl.lifetime.loop import EnvFailed
 from tracerl.nn.views import view
 from tracerl.plot.memory import network_name, traces_of
 from tracerl.plot.style import MOST_STEPS
+from tracerl.recording.display import mujoco_environment, pygame_environment
 from tracerl.recording.images import FRAMES_NEED
 from tracerl.recording.recorder import Recorder, Recording
 from tracerl.runs.saved_run import SavedRun
@@ -47,7 +48,7 @@ def live_on(saved: SavedRun, steps: int, lifetime: int = 0, frames: int = 0) -> 
     traces = {network_name(name): tensor for name, tensor in traces_of(agent.capture()).items()}
     kept = {name: np.empty((steps, tensor.numel()), np.float32) for name, tensor in traces.items()}
     due, taken = set(np.linspace(1, steps, frames).round().astype(int).tolist()), {}
-    with closing_env(env):
+    with pygame_environment(), closing_env(env):
         for i, step in enumerate(live(agent, env, steps, seed=int(saved.config.seed) + lifetime)):
             recorder.add(view(agent), step)
             for name, tensor in traces.items():
@@ -59,7 +60,8 @@ def live_on(saved: SavedRun, steps: int, lifetime: int = 0, frames: int = 0) -> 
 
 def _rendered(env: Any, saved: SavedRun, step: int) -> Array:
     try:
-        frame = env.render()
+        with mujoco_environment():
+            frame = env.render()
     except DependencyNotInstalled as error:
         raise ConfigError("RUN", f"has an env that {FRAMES_NEED} ({error})") from error
     except Exception as error:

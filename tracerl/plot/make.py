@@ -23,7 +23,7 @@ from tracerl.plot.raster import draw_raster
 from tracerl.plot.series import Band, bands_as_csv, read_bands, renamed
 from tracerl.plot.table import FORMATS, NO_INTERVAL, as_csv, as_markdown, as_text, table_rows
 from tracerl.runs.command_line import failures_in_one_line
-from tracerl.runs.files import write_named
+from tracerl.runs.files import check_named, file_of, write_named
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,16 +39,26 @@ _FORMATS = {"curves": (*style.FORMATS, "csv"), "table": FORMATS}  # by kind of f
 def make(arguments: argparse.Namespace) -> None:
     """Write the figure or table and print its path."""
     kind = format_of(arguments.what, arguments.output, arguments.format)
-    if arguments.what == "table":
-        _tabulate(arguments, kind)
+    if arguments.what == "table" and arguments.output is None:
+        print(_table(arguments, kind), end="")
         return
     output = arguments.output or Path(f"{arguments.what}.{kind}")
-    if kind == "csv":
-        write_named(output, bands_as_csv(_bands(arguments, every=True)))
-    else:
-        draw, width = _DRAW[arguments.what](arguments), style.WIDTHS.get(arguments.width, arguments.width)
-        style.save(draw(title=arguments.title, width=width, height=arguments.height), output, kind)
+    with file_of("--output", output):
+        check_named(output)
+    data = _contents(arguments, kind)
+    with file_of("--output", output):
+        write_named(output, data)
     print(output)
+
+
+def _contents(arguments: argparse.Namespace, kind: str) -> bytes | str:
+    """Return what is written to the file."""
+    if arguments.what == "table":
+        return _table(arguments, kind)
+    if kind == "csv":
+        return bands_as_csv(_bands(arguments, every=True))
+    draw, width = _DRAW[arguments.what](arguments), style.WIDTHS.get(arguments.width, arguments.width)
+    return style.rendered(draw(title=arguments.title, width=width, height=arguments.height), kind)
 
 
 def format_of(what: str, output: Path | None, asked_for: str | None) -> str:
@@ -81,17 +91,12 @@ def _chosen(arguments: argparse.Namespace) -> Chosen:
     return chosen
 
 
-def _tabulate(arguments: argparse.Namespace, kind: str) -> None:
+def _table(arguments: argparse.Namespace, kind: str) -> str:
     chosen = _chosen(arguments)
     rows = table_rows(chosen.groups, chosen.labels)
     if any(row["lives"] > 1 and row["iqm"] is not None and row["iqm_low"] is None for row in rows):
         _note(NO_INTERVAL)
-    text = {"text": as_text, "markdown": as_markdown, "csv": as_csv}[kind](rows)
-    if arguments.output is None:
-        print(text, end="")
-        return
-    write_named(arguments.output, text)
-    print(arguments.output)
+    return {"text": as_text, "markdown": as_markdown, "csv": as_csv}[kind](rows)
 
 
 def _bands(arguments: argparse.Namespace, every: bool) -> list[Band]:

@@ -1,6 +1,7 @@
 """The style of figures: sizes for print, colours for all readers, and file formats."""
 
 import io
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 INK, QUIET = "#222222", "#777777"
 WIDTHS = {"one": 3.5, "two": 7.2}  # width of one and two columns of a journal page, inches
 FORMATS = ("png", "pdf", "svg")
+TITLE_LETTER = 0.072  # width of a letter in a title, inches
 MOST_STEPS = 100_000  # largest number of env steps inside a lifetime, all of which are in memory
 MOST_FRAMES = 100  # largest number of images
 
@@ -30,6 +32,7 @@ class FigureOptions(TypedDict, total=False):
     height: float | None  # inches; None: by the content
 
 
+_MARGINS = 0.8  # left and right of the axes together, inches
 _DPI = 200  # resolution of a png, and of rasterized parts of a pdf or svg
 _STYLE: Any = {
     **dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color"), INK),
@@ -64,8 +67,8 @@ def style() -> Iterator[None]:
 def figure_options(
     *, title: str = "", width: float = WIDTHS["two"], height: float | None = None
 ) -> tuple[str, float, Any]:
-    """Return title, width and height with their defaults."""
-    return title, width, height
+    """Return title, in lines that fit the width, width and height with their defaults."""
+    return textwrap.fill(title, int((width - _MARGINS) / TITLE_LETTER)), width, height
 
 
 def new_figure(width: float, height: float) -> "Figure":

@@ -7,8 +7,8 @@ import argparse
 from pathlib import Path
 
 from tracerl.config import checks
-from tracerl.runs.command_line import Parser, add_lifetime_options, errors_in_one_line
-from tracerl.runs.files import write_named
+from tracerl.runs.command_line import Parser, add_lifetime_options, errors_in_one_line, path_of
+from tracerl.runs.files import check_named, file_of, write_named
 
 _ABOUT = """\
 Write one HTML page about a run or a sweep: curves, areas, milestones, evaluations, spikes, settings and command.
@@ -22,9 +22,9 @@ def parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     found = Parser(prog="python -m tracerl.report", description=_ABOUT, formatter_class=raw)
     add = found.add_argument
-    add("runs", nargs="+", type=Path, metavar="RUN", help="folders of runs or sweeps, or folders that contain them")
+    add("runs", nargs="+", type=path_of, metavar="RUN", help="folders of runs or sweeps, or folders that contain them")
     file = "file to write (default: report.html)"
-    add("-o", "--output", type=Path, default=Path("report.html"), metavar="FILE", help=file)
+    add("-o", "--output", type=path_of, default=Path("report.html"), metavar="FILE", help=file)
     add("--title", default="", help="title of the page (default: env and agent, or the folder of a sweep)")
     inside = found.add_argument_group("spikes and filters of a lifetime (one RUN with a checkpoint)")
     add_lifetime_options(inside)
@@ -35,14 +35,18 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Write the page and print its path; exit with 0, 2 (bad input) or 130 (interrupted)."""
     arguments = parser().parse_args()
-    with errors_in_one_line(OSError, ValueError):
+    with errors_in_one_line(OSError, ValueError, options=vars(arguments)):
         if arguments.output.suffix.lower() not in (".html", ".htm"):
             problem = f"must be a file whose name ends in .html or .htm, got '{arguments.output}'"
             raise checks.ConfigError("--output", problem)
         from tracerl.report import page_of
 
         options = {name: getattr(arguments, name) for name in ("title", "lifetime", "checkpoint", "steps", "trust")}
-        write_named(arguments.output, page_of(arguments.runs, **options))
+        with file_of("--output", arguments.output):
+            check_named(arguments.output)
+        page = page_of(arguments.runs, **options)
+        with file_of("--output", arguments.output):
+            write_named(arguments.output, page)
         print(arguments.output)
 
 

@@ -3,12 +3,14 @@
 import argparse
 import signal
 import sys
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from tracerl.config.checks import stop
+from tracerl.config.checks import ConfigError, stop
 from tracerl.runs.output import StdoutFailed, discard_unwritten, naming_failed_writes
 
 
@@ -88,13 +90,19 @@ def _stopped_by_failed_stdout() -> Iterator[None]:
 
 
 @contextmanager
-def errors_in_one_line(*bad_input: type[Exception]) -> Iterator[None]:
+def errors_in_one_line(*bad_input: type[Exception], options: Collection[str] = ()) -> Iterator[None]:
     """Exit with 2 and one line for bad input or a missing matplotlib, and with 130 for an interrupt.
 
-    A closed stdout ends the command without a message, and one that cannot be written with 1 and one line.
+    A closed stdout ends the command without a message, and one that cannot be written with 1 and one line. Warnings are
+    printed in one line.
+
+    Args:
+        bad_input: errors of bad input; a ConfigError is always one.
+        options: names of options in Python. An error of such a key names the option, and one of ``run`` names RUN.
     """
     try:
-        with _stopped_by_failed_stdout():
+        with _stopped_by_failed_stdout(), warnings.catch_warnings():
+            warnings.showwarning = partial(_show_warning, warnings.showwarning)
             yield
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "matplotlib":
@@ -102,5 +110,18 @@ def errors_in_one_line(*bad_input: type[Exception]) -> Iterator[None]:
         stop('pictures need packages that are not installed: pip install "tracerl[plots]"')
     except KeyboardInterrupt:
         sys.exit(130)
+    except ConfigError as error:
+        key = "RUN" if error.key == "run" else error.key
+        stop(f"--{key.replace('_', '-')} {error.problem}" if key in options else f"{key} {error.problem}")
     except bad_input as error:
         stop(str(error))
+
+
+def _show_warning(
+    usual: Callable[..., None], message: Warning | str, category: type[Warning], *where: object, **more: object
+) -> None:
+    """Show warnings to users in one line, others as Python does (``usual``)."""
+    if issubclass(category, UserWarning):
+        print(f"warning: {message}", file=sys.stderr)
+    else:
+        usual(message, category, *where, **more)

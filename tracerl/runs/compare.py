@@ -31,7 +31,7 @@ class SavedLifetime:
     @property
     def identity(self) -> Any:
         """Settings and seed of the lifetime."""
-        return frozenset(of_a_lifetime(self.job).items()), self.seed
+        return by_value(of_a_lifetime(self.job)), self.seed
 
     @property
     def seed(self) -> int | str:
@@ -170,8 +170,22 @@ def group(jobs: Sequence[Job], settings: Callable[[Job], Settings]) -> list[Grou
     """Group the runs with equal settings, in the order of their first runs."""
     found: dict[Any, list[Job]] = {}
     for job in jobs:
-        found.setdefault(frozenset(settings(job).items()), []).append(job)
+        found.setdefault(by_value(settings(job)), []).append(job)
     return [Group(settings(members[0]), members) for members in found.values()]
+
+
+def by_value(settings: Settings) -> frozenset[tuple[str, float | str | None]]:
+    """Return settings in a form in which equal numbers are equal, such as 600 and 6e2."""
+    return frozenset((key, _value(value)) for key, value in settings.items())
+
+
+def _value(text: str | None) -> float | str | None:
+    """Return a number for the text of one, else the text."""
+    try:
+        number = math.nan if text is None else float(text)
+    except ValueError:
+        return text
+    return text if math.isnan(number) else number  # nan differs from itself
 
 
 def without_seed(job: Job) -> Settings:
@@ -188,7 +202,7 @@ def of_a_lifetime(job: Job) -> Settings:
 def differing(groups: Sequence[Group]) -> list[str]:
     """Return the keys of the settings that differ between groups."""
     keys = dict.fromkeys(key for found in groups for key in found.overrides)
-    return [key for key in keys if len({found.overrides.get(key) for found in groups}) > 1]
+    return [key for key in keys if len({_value(found.overrides.get(key)) for found in groups}) > 1]
 
 
 def names(groups: Sequence[Group]) -> list[str]:

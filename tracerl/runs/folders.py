@@ -16,9 +16,10 @@ from tracerl.runs.files import read_bytes
 from tracerl.runs.logging.episodes import read_episodes
 
 STATUSES = ("finished", "running", "waiting", "interrupted", "killed", "diverged", "failed", "refused")
-_NOT_SETTINGS = ("hydra", "resume", "checkpoint", "threads", "logger")  # overrides without effect on learning
+# Overrides without effect on learning.
+_NOT_SETTINGS = ("callbacks", "checkpoint", "eval", "hydra", "logger", "resume", "threads")
 _COMMAND_LINES = ("overrides.yaml", ".hydra/overrides.yaml")  # of the run; of Hydra, also of a command with an error
-_MARKERS = (*_COMMAND_LINES, "summary.json", "returns.npz", "returns.part")  # a folder with any of them is a run
+_EPISODES = ("returns.npz", "returns.part")
 
 
 @dataclass(frozen=True)
@@ -107,12 +108,24 @@ def read_jobs(folder: Path) -> list[Job]:
 
 def _folders(folder: Path) -> Iterator[Path]:
     """Yield every folder of a run. Folders of runs are not searched for further runs."""
-    if any((folder / name).exists() for name in _MARKERS):
+    if _is_run(folder):
         yield folder
         return
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             yield from _folders(path)
+
+
+def _is_run(folder: Path) -> bool:
+    """Return whether a folder has a command line, episodes beside a config, or the summary of a run."""
+
+    def has(*names: str) -> bool:
+        return any((folder / name).exists() for name in names)
+
+    if has(*_COMMAND_LINES) or (has(saved.CONFIG) and has(*_EPISODES)):
+        return True
+    summary = saved.summary(folder) if has(saved.SUMMARY) else {}
+    return summary.get("status") in STATUSES and {"env", "agent"} <= summary.keys()
 
 
 def _natural(path: Path) -> tuple[str, float, str]:

@@ -201,7 +201,11 @@ def check_folders(arguments: list[str]) -> None:
     for argument in arguments:
         key, _, value = argument.partition("=")
         folder = Path(value.strip("'\""))
-        if key in ("hydra.run.dir", "hydra.sweep.dir") and value and folder.is_dir():
+        if key not in ("hydra.run.dir", "hydra.sweep.dir"):
+            continue
+        if value in ("", "''", '""'):
+            raise ConfigError(key, "must be the path of a folder, got ''")
+        if folder.is_dir():
             check_folder(folder, key)
             for job in folder.iterdir() if key == "hydra.sweep.dir" else ():
                 if job.is_symlink() and not job.resolve().is_relative_to(folder.resolve()):

@@ -1,5 +1,6 @@
 """Load a saved run: its config, its agent at a checkpoint, and its env."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,11 +19,13 @@ from tracerl.lifetime.protocol import is_stateful, reset_episode
 from tracerl.runs import pretrained, saved
 from tracerl.runs.build import build_agent
 from tracerl.runs.checkpoint import BadCheckpoint, Checkpoint, best, newest_good, read
+from tracerl.runs.checkpoint.names import checkpoints
 from tracerl.runs.files import parse_yaml
 from tracerl.runs.run_info import RunInfo
 from tracerl.runs.saved import CHECKPOINTS, CONFIG
 
 NEWEST, BEST = "newest", "best"
+_MOST_NAMED = 5  # checkpoints in the message of an error
 
 
 @dataclass(frozen=True)
@@ -176,7 +179,7 @@ def load(path: str | Path, checkpoint: str | Path | None = None, *, trust: bool 
     if (name := pretrained.name_of(path)) is not None:
         return _pretrained(name, checkpoint)
     try:
-        if not _is_run(given) and _is_run(given.parent.parent):
+        if not _is_run(given) and given.is_dir() and _is_run(given.parent.parent):
             folder, checkpoint = given.parent.parent, given if checkpoint is None else checkpoint
         if not _is_run(folder):
             raise ConfigError("run", f"must be the folder of a run or of one of its checkpoints, got {str(path)!r}")
@@ -237,14 +240,17 @@ def _checkpoint(folder: Path, which: str | Path | None) -> Checkpoint:
             raise ConfigError("checkpoint", problem)
         return found
     if which is not None and which != NEWEST:
-        path = checks.path("checkpoint", which)
+        named = checks.path("checkpoint", which)
+        path = named if os.path.lexists(named) else folder / CHECKPOINTS / named
+        if named.name in ("", "..") or not os.path.lexists(path):
+            there = [found.name for found in checkpoints(folder / CHECKPOINTS)]
+            wanted = f"must be {NEWEST}, {BEST} or the name of a folder in {CHECKPOINTS}"
+            problem = f"{wanted} ({', '.join(there[:_MOST_NAMED]) or 'which is empty'}), got {str(which)!r}"
+            raise ConfigError("checkpoint", problem)
         try:
-            return _of_agent(read(path if path.exists() else folder / CHECKPOINTS / path))
+            return _of_agent(read(path))
         except (BadCheckpoint, OSError) as error:
-            problem = f"must be sound: {error}"
-            if path.name in ("", ".."):
-                problem = f"must be the name of a folder, {NEWEST} or {BEST}, got {str(which)!r}"
-            raise ConfigError("checkpoint", problem) from error
+            raise ConfigError("checkpoint", f"must be sound: {error}") from error
     newest, passed_over = newest_good(folder / CHECKPOINTS)
     if newest is None:
         why = f": {passed_over[-1]}" if passed_over else ": there is none (checkpoint.every and checkpoint.minutes)"

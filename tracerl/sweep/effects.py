@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tracerl.config.checks import ConfigError
 from tracerl.lifetime.statistics import interquartile_mean, interval
 from tracerl.plot.series import RETURN
 from tracerl.plot.style import COLOURS, new_figure, style
@@ -20,8 +21,14 @@ _LOGARITHMIC = 30.0  # smallest ratio of the ends of a numeric axis for a logari
 
 
 def draw_effects(jobs: "Sequence[Job]") -> "Figure":
-    """Draw the final returns against each differing setting in its own panel. Dots are lifetimes."""
-    groups = group(jobs, without_seed)
+    """Draw the final returns against each differing setting in its own panel. Dots are lifetimes.
+
+    Raises:
+        ConfigError: no lifetime has begun.
+    """
+    groups = [found for found in group(jobs, without_seed) if found.lifetimes]
+    if not groups:
+        raise ConfigError("--effects", "needs a lifetime to draw, and none has begun")
     envs = list(dict.fromkeys(found.jobs[0].env for found in groups))
     keys = [key for key in differing(groups) if key != "env" or len(envs) == 1] or ["seed"]
     with style():

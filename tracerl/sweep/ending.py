@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ class SweepEnding(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Create the folder of the sweep, which can hold a study before the first job, and print it.
 
-        Hydra shows an error here as a warning, and the sweeper then fails with the same error.
+        Without a folder nothing is printed, since the sweeper then fails with the error.
         """
         folder = Path(config.hydra.sweep.dir).absolute()
         _use_absolute_folder(config, folder)
@@ -42,7 +43,10 @@ class SweepEnding(Callback):
 
             self._jobs = JobEnding(folder)
             self._jobs.begin()
-        folder.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):  # the sweeper raises the error again, and Hydra prints one of a callback as a warning
+            folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            return
         self._started = _time_of_files(folder)
         print(f"sweep: {folder} (show it: python -m tracerl.sweep DIR)", flush=True)
         _prepare_study(OmegaConf.select(config, "hydra.sweeper.storage"))
@@ -58,7 +62,10 @@ class SweepEnding(Callback):
 
         if self._jobs is not None:
             self._jobs.restore()
-        jobs = report(Path(config.hydra.sweep.dir), Console())
+        folder = Path(config.hydra.sweep.dir)
+        if not folder.is_dir():  # the sweep could not begin
+            return
+        jobs = report(folder, Console())
         # Several commands can share a study. Each one uses its own jobs.
         jobs = [job for job in jobs if self._command in job.folder.name] or jobs
         failed = [job for job in jobs if job.status == "finished" and self._has_new_error(job)]

@@ -4,11 +4,11 @@ import argparse
 import re
 import sys
 from contextlib import nullcontext
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracerl.config.checks import ConfigError
-from tracerl.runs.command_line import Parser, add_lifetime_options, errors_in_one_line, failures_in_one_line
+from tracerl.runs.command_line import Parser, add_lifetime_options, errors_in_one_line, failures_in_one_line, path_of
 from tracerl.runs.signals import DeferredInterrupt
 from tracerl.watch.options import KEYS, STEPS, Options
 
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Watch a run; exit with 0, 1 (failed env, diverged number or failed file), 2 (bad input) or 128 + signal."""
-    with errors_in_one_line(ConfigError):
-        code = _watch(Options(**vars(_parser().parse_args())))
+    given = vars(_parser().parse_args())
+    with errors_in_one_line(options=("video", *(field.name for field in fields(Options)))):
+        code = _watch(Options(**given))
     sys.exit(code)
 
 
@@ -60,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         argument_default=argparse.SUPPRESS,
     )
     add = parser.add_argument
-    add("run", type=Path, help="folder of a run or of one of its checkpoints")
+    add("run", type=path_of, help="folder of a run or of one of its checkpoints")
     video = "write .mp4 or .gif; may be given more than once"
     add("--video", type=Path, action="append", dest="videos", metavar="FILE", help=video)
     picture = "write one picture of the whole recording, .png"

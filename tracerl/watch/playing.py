@@ -11,13 +11,14 @@ from tracerl.lifetime.evaluation import act_greedily
 from tracerl.lifetime.loop import LoopState, ScheduledCallback, Step, stream
 from tracerl.lifetime.record import Record
 from tracerl.nn.views import Viewer
+from tracerl.recording.display import pygame_environment
 from tracerl.recording.recorder import Recorder
 from tracerl.runs.saved_run import SavedRun, load
 from tracerl.watch.composite import CompositeImage, Scene, recording_image
 from tracerl.watch.options import KEYS, Options
 from tracerl.watch.outputs import Files
 from tracerl.watch.pace import Pace
-from tracerl.watch.rendered_env import RenderedEnv, environment, open_env
+from tracerl.watch.rendered_env import RenderedEnv, open_env
 from tracerl.watch.window import Window, has_display
 
 _WINDOW = 2_000  # newest env steps in the picture of a recording
@@ -43,9 +44,7 @@ def play(
     """
     if options.wants_window and not has_display():
         raise ConfigError("window", "needs a display, and there is none: --video out.mp4 and --raster out.png do not")
-    # pygame draws without a display unless a window is shown, and prints no banner.
-    hidden = {} if options.wants_window else {"SDL_VIDEODRIVER": "dummy"}
-    with environment({"PYGAME_HIDE_SUPPORT_PROMPT": "1", **hidden}):
+    with pygame_environment(window=options.wants_window):
         saved = load(options.run, options.checkpoint, trust=options.trust)
         draws = bool(options.videos) or options.wants_window
         with closing_env(open_env(saved, options.lifetime, draws, say)) as env:

@@ -1,9 +1,6 @@
 """Render the frames of the env of a watched lifetime."""
 
-import os
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -12,6 +9,7 @@ from gymnasium.error import DependencyNotInstalled
 
 from tracerl.config.checks import ConfigError
 from tracerl.lifetime.env_closing import close_env
+from tracerl.recording.display import mujoco_environment
 from tracerl.recording.images import FRAMES_NEED, Picture
 from tracerl.runs.saved_run import SavedRun
 
@@ -44,7 +42,7 @@ class RenderedEnv(gym.Wrapper[Any, Any, Any, Any]):
         """Return the current frame; None, with one message, if the env cannot be rendered."""
         if not self._draws:
             return None
-        with _drawing_without_display():
+        with mujoco_environment():
             try:
                 drawn = np.asarray(self.env.render())
             except DependencyNotInstalled as error:
@@ -61,33 +59,6 @@ class RenderedEnv(gym.Wrapper[Any, Any, Any, Any]):
     def _disable(self, reason: str) -> None:
         self._draws = False
         self._say(f"no frames of the env: it cannot be rendered here: {reason}")
-
-
-@contextmanager
-def _drawing_without_display() -> Iterator[None]:
-    """Let MuJoCo render with EGL if there is no display, because its default library needs one.
-
-    This is set only during rendering: without EGL, the import of MuJoCo fails with this setting.
-    """
-    shown = not sys.platform.startswith("linux") or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
-    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None  # ignore errors of an incomplete viewer
-    try:
-        with environment({} if shown else {"MUJOCO_GL": "egl"}):
-            yield
-    finally:
-        sys.unraisablehook = hook
-
-
-@contextmanager
-def environment(wanted: Mapping[str, str]) -> Iterator[None]:
-    """A context with environment variables that the user has not set."""
-    added = {name: value for name, value in wanted.items() if name not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)
 
 
 def open_env(saved: SavedRun, lifetime: int, draws: bool, say: Callable[[str], None]) -> RenderedEnv:
