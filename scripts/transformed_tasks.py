@@ -88,6 +88,26 @@ class Repeated(gym.Wrapper[Any, Any, Any, Any]):
         return observation, total, terminated, truncated, info
 
 
+class Outlier(gym.Wrapper[Any, Any, Any, Any]):
+    """One wrong reading: at env step ``AT`` the first number of the observation, or the reward, is another."""
+
+    AT = 30_000
+
+    def __init__(self, env: Env, observation: float | None = None, reward: float | None = None) -> None:
+        super().__init__(env)
+        self.outliers, self.taken = (observation, reward), 0
+
+    def step(self, action: Any) -> Any:
+        """Take one env step."""
+        observation, reward, *ended = self.env.step(action)
+        self.taken += 1
+        if self.taken == self.AT:
+            first, paid = self.outliers
+            observation = observation if first is None else np.append(np.float32(first), observation[1:])
+            reward = reward if paid is None else paid
+        return observation, reward, *ended
+
+
 class WithoutEnds(gym.Wrapper[Any, Any, Any, Any]):
     """One endless episode: where the task ends, it is reset within the step, and nothing says so."""
 
@@ -187,6 +207,8 @@ ANY: dict[str, Callable[[Env], Env]] = {
     "sticky actions, .25": lambda env: gym.wrappers.StickyAction(env, 0.25),
     "actions of 4 steps": lambda env: Repeated(env, 4),
     "no ends of episodes": WithoutEnds,
+    "one observation of 1e6": lambda env: Outlier(env, observation=1e6),
+    "one reward of 1e6": lambda env: Outlier(env, reward=1e6),
 }
 DISCRETE: dict[str, Callable[[Env], Env]] = {
     "each action 5 times": actions(lambda own: spaces.Discrete(5 * int(own.n)), lambda own, each: int(each % own.n)),

@@ -105,6 +105,18 @@ def test_many_lifetimes_accept_lists_and_check_their_lengths(engine: str) -> Non
             arrays.advance(step_types, rewards, observations)
 
 
+def test_agents_without_a_lifetimes_axis_check_their_steps() -> None:
+    agents = tracerl.make_agent(tracerl.make_env("CartPole"), "random", {"lifetimes": 2}, seed=0)
+    for step_types, rewards, observations, problem in (
+        ([2, 2], [1, 1], [SEEN], "observations must be of 2 lifetimes, got 1"),
+        ([2, 2], [1], [SEEN, SEEN], r"rewards must be of 2 lifetimes, got the shape \(1,\)"),
+        ([2, 9], [1, 1], [SEEN, SEEN], r"step_types must be .*, got \[2, 9\]"),
+    ):
+        with pytest.raises(tracerl.ConfigError, match=problem):
+            agents.advance(step_types, rewards, observations)
+    assert len(agents.advance([1, 1], [0, 0], [SEEN, SEEN])) == 2
+
+
 @pytest.mark.parametrize(("agent", "engine"), ENGINES)
 def test_observations_that_are_no_real_numbers_are_named(agent: str, engine: str) -> None:
     one = made(agent, engine)

@@ -297,8 +297,10 @@ def test_transformed_tasks_prints_the_returns_of_each_task_and_change(start: Sta
     assert all(len(each) == 2 for each in returns) and float(returns[0][0]) > 0
 
 
-def test_transformed_tasks_change_what_they_name() -> None:
-    changes = script("transformed_tasks").CHANGES
+def test_transformed_tasks_change_what_they_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks = script("transformed_tasks")
+    changes = tasks.CHANGES
+    monkeypatch.setattr(tasks.Outlier, "AT", 1)
 
     def first(task: str, change: str, action: Any = 0) -> tuple[Any, ...]:
         env = changes[change](gym.make(task))
@@ -321,6 +323,9 @@ def test_transformed_tasks_change_what_they_name() -> None:
     np.testing.assert_array_equal(first("CartPole-v1", "observations 2 steps late")[2], seen)
     np.testing.assert_array_equal(first("CartPole-v1", "actions 2 steps late", 1)[2], then)
     np.testing.assert_array_equal(first("CartPole-v1", "each action 5 times", 8)[2], then)
+    wrong = first("CartPole-v1", "one observation of 1e6")[2]
+    np.testing.assert_array_equal(wrong, [1e6, *first("CartPole-v1", "as it is")[2][1:]])
+    assert first("CartPole-v1", "one reward of 1e6")[3] == 1e6
     strong = first("Pendulum-v1", "as it is", np.array([2.0], np.float32))[2]
     for name, action in (
         ("range of actions x 100", [200.0]),

@@ -9,9 +9,9 @@ import torch
 
 from tracerl.config import checks
 from tracerl.kernels.step_types import FIRST, MID, SKIP, TERMINATED, TRUNCATED
-from tracerl.lifetime.arguments import as_numbers, not_begun
+from tracerl.lifetime.arguments import as_numbers, not_begun, per_lifetime, steps_of
 from tracerl.lifetime.divergence import Diverged, diagnose, first_nonfinite
-from tracerl.lifetime.env_outputs import REAL_KINDS, flag, reward_of
+from tracerl.lifetime.env_outputs import flag, reward_of
 from tracerl.lifetime.protocol import Action, Observation, StepType
 from tracerl.nn.lifetimes import Lifetimes
 
@@ -33,14 +33,6 @@ def _argument(name: str, convert: Callable[[Any], Any], value: Any) -> Any:
         return convert(value)
     except TypeError as error:
         raise checks.ConfigError(name, str(error).removeprefix(f"{name} ")) from error
-
-
-def _as_array(name: str, values: Any) -> Array:
-    """Return a contiguous array; a ConfigError that names an argument from which none can be made."""
-    try:
-        return np.ascontiguousarray(values)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise checks.ConfigError(name, f"must be an array, got {values!r:.200}") from error
 
 
 def _describe(lifetime: int, rewards: Array, observations: Observation) -> str:
@@ -159,19 +151,9 @@ class CheckedAgent(PackedAgent):
             ConfigError: naming an argument of another shape or of other values.
             Diverged: naming the lifetime; see ``on_nonfinite``. A lifetime that diverged can be skipped.
         """
-        step_types = _as_array("step_types", step_types)
-        rewards, observations = _as_array("rewards", rewards), _as_array("observations", observations)
         n = len(self.lifetimes.seeds)
-        known = step_types.dtype.kind in "iu" and step_types.shape == (n,)
-        if not known or step_types.min() < 0 or step_types.max() > StepType.TRUNCATED:
-            problem = f"must be one of tracerl.StepType for each of {n} lifetimes, got {step_types.tolist()!r:.200}"
-            raise checks.ConfigError("step_types", problem)
-        per_lifetime = {"rewards": (rewards, rewards.shape), "observations": (observations, observations.shape[:1])}
-        for name, (given, shape) in per_lifetime.items():
-            if shape != (n,):
-                raise checks.ConfigError(name, f"must be of {n} lifetimes, got the shape {given.shape}")
-            if given.dtype.kind not in REAL_KINDS:
-                raise checks.ConfigError(name, f"must be real numbers, got {given.tolist()!r:.200}")
+        step_types, rewards = steps_of(step_types, rewards, n)
+        observations = per_lifetime("observations", observations, n)
         if self._any_start_skipped:
             self._check_size(observations, n)
         newest = None if self._any_start_skipped else self._advance(step_types, rewards, observations)

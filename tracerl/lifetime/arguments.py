@@ -8,6 +8,9 @@ import numpy as np
 
 from tracerl.config.checks import ConfigError
 from tracerl.lifetime.env_outputs import REAL_KINDS
+from tracerl.lifetime.protocol import StepType
+
+Array = np.ndarray[Any, Any]
 
 
 def as_numbers(observation: Any, size: int | None) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -27,6 +30,42 @@ def as_numbers(observation: Any, size: int | None) -> np.ndarray[Any, np.dtype[n
     if size is not None and found.size != size:
         raise ConfigError("observation", f"must hold {size} numbers, got {found.size} of shape {found.shape}")
     return found.reshape(-1)
+
+
+def per_lifetime(name: str, values: Any, n: int, shape: tuple[int, ...] | None = None) -> Array:
+    """Return values of n lifetimes as a contiguous array, [n, ...], or [n, *shape] where a shape is given.
+
+    Raises:
+        ConfigError: naming the argument, for another shape or values that are no real numbers.
+    """
+    found = _as_array(name, values)
+    if found.shape[:1] != (n,) or shape not in (None, found.shape[1:]):
+        raise ConfigError(name, f"must be of {n} lifetimes, got the shape {found.shape}")
+    if found.dtype.kind not in REAL_KINDS:
+        raise ConfigError(name, f"must be real numbers, got {found.tolist()!r:.200}")
+    return found
+
+
+def steps_of(step_types: Any, rewards: Any, n: int) -> tuple[Array, Array]:
+    """Return the step types and rewards of n lifetimes as arrays, [n].
+
+    Raises:
+        ConfigError: naming the argument, for another shape or other values.
+    """
+    types = _as_array("step_types", step_types)
+    known = types.dtype.kind in "iu" and types.shape == (n,)
+    if not known or types.min() < StepType.SKIP or types.max() > StepType.TRUNCATED:
+        problem = f"must be one of tracerl.StepType for each of {n} lifetimes, got {types.tolist()!r:.200}"
+        raise ConfigError("step_types", problem)
+    return types, per_lifetime("rewards", rewards, n, ())
+
+
+def _as_array(name: str, values: Any) -> Array:
+    """Return a contiguous array; a ConfigError that names an argument from which none can be made."""
+    try:
+        return np.ascontiguousarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(name, f"must be an array, got {values!r:.200}") from error
 
 
 def check_state(state: Any) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from tracerl.config.checks import ConfigError
 from tracerl.config.moved import keep_names, previous_method
-from tracerl.lifetime.arguments import check_state, origin_of
+from tracerl.lifetime.arguments import check_state, origin_of, steps_of
 from tracerl.lifetime.diagnostics import diagnostics_of, problem_of
 from tracerl.lifetime.protocol import Action, Agent, AgentMethods, AgentOrigin, Observation, StepType, reset_episode
 from tracerl.nn.averages import finite_mean
@@ -73,7 +74,15 @@ class IndependentAgents:
     def advance(
         self, step_types: np.ndarray[Any, Any], rewards: np.ndarray[Any, Any], observations: Observation
     ) -> np.ndarray[Any, Any]:
-        """Take one step per lifetime; see ``ManyAgents.advance``."""
+        """Take one step per lifetime; see ``ManyAgents.advance``.
+
+        Raises:
+            ConfigError: naming an argument of another number of lifetimes or of other values.
+        """
+        n = len(self.agents)
+        step_types, rewards = steps_of(step_types, rewards, n)
+        if len(observations) != n:
+            raise ConfigError("observations", f"must be of {n} lifetimes, got {len(observations)}")
         for i, agent in enumerate(self.agents):
             given = int(step_types[i]), float(rewards[i]), observations[i]
             self._actions[i] = take_step(agent, *given, self._actions[i])
