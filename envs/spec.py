@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -11,6 +12,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
+from tracerl.lifetime.env_closing import close_env
 from tracerl.lifetime.loop import EnvFailed
 from tracerl.lifetime.observations import as_box, as_boxes
 from tracerl.lifetime.record import Milestone
@@ -155,7 +157,24 @@ class EnvSpec:
         """
         if self.vectorization == "native":
             return self._make_native(n)
-        return SyncVectorEnv([self.make] * n, autoreset_mode=AutoresetMode.DISABLED)
+        made = list[Env]()
+        try:
+            for lifetime in range(n):
+                made.append(self.make())
+                self._check_same_spaces(made[0], made[-1], lifetime)
+        except BaseException:
+            for env in made:
+                close_env(env)
+            raise
+        return SyncVectorEnv([partial(lambda env: env, env) for env in made], autoreset_mode=AutoresetMode.DISABLED)
+
+    def _check_same_spaces(self, first: Env, env: Env, lifetime: int) -> None:
+        """Raise a ConfigError if the env of a lifetime has other spaces than that of the first."""
+        for name in ("observation_space", "action_space"):
+            ours, theirs = getattr(first, name), getattr(env, name)
+            if ours != theirs:
+                problem = f"must have one {name} for all lifetimes, got {ours} and, for lifetime {lifetime}, {theirs}"
+                raise ConfigError("id", problem)
 
     def _make_native(self, n: int) -> VectorEnv[Any, Any, Any]:
         if self.wrappers:

@@ -11,6 +11,7 @@ from tests.helpers import command
 from tests.kills import same_bits
 from tests.test_loggers import rows
 from tracerl.config.checks import ConfigError
+from tracerl.lifetime.callbacks import named
 from tracerl.runs.launch import RunEnded
 
 SMALL: dict[str, Any] = {"network.hidden": [4], "logger": "none", "steps": 60, "checkpoint.every": 25}
@@ -252,3 +253,20 @@ def test_best_by_evaluation_is_told_after_the_evaluation(tmp_path: Path) -> None
     best = callback.events("best")
     assert best[0] == (20, means[20]) and all(means[step] == mean for step, mean in best)
     assert len(best) == len({max(list(means.values())[: i + 1]) for i in range(len(means))})
+
+
+def test_callbacks_of_any_class_have_names_of_their_own() -> None:
+    class Stop(tracerl.Callback):
+        pass
+
+    class Stop2(Stop):
+        pass
+
+    assert list(named([Stop(), Stop(), Stop2()])) == ["Stop", "Stop2", "Stop22"]
+    assert list(named([Stop2(), Stop(), Stop()])) == ["Stop2", "Stop", "Stop3"]
+
+
+def test_callback_of_the_settings_and_of_python_have_different_names(tmp_path: Path) -> None:
+    settings = {"callbacks.Stepping._target_": "tests.test_callbacks.Stepping", "steps": 20}
+    with pytest.raises(tracerl.ConfigError, match="^callbacks.Stepping must have another name than the callbacks"):
+        tracerl.launch(settings, tmp_path, callbacks=[Stepping()])

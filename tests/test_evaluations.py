@@ -2,6 +2,7 @@
 
 import csv
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 import tests.toy_envs  # noqa: F401  registers the probes
 from tests.helpers import command
 from tracerl.lifetime import evaluation
-from tracerl.lifetime.loop import EnvFailed
+from tracerl.lifetime.loop import EnvFailed, reset_env
+from tracerl.lifetime.record import Record
 from tracerl.runs import evaluations
 
 SMALL = ["network.hidden=[8]", "steps=200", "logger=none"]
@@ -116,6 +118,22 @@ def test_failing_evaluation_does_not_end_the_run(
     assert evaluation.evaluate is not failing
     assert command(["engine=torch", *SMALL, *EVERY, "hydra.run.dir=run"], monkeypatch, tmp_path) == 0
     assert "warning: no evaluation after 50 steps: the env failed; the run continues" in capsys.readouterr().err
+
+
+def test_evaluation_whose_env_does_not_return_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def hanging(agent: Any, env: Any, *arguments: Any, **options: Any) -> None:
+        monkeypatch.setattr(env.unwrapped, "reset", lambda **options: time.sleep(60))
+        reset_env(env, 0, Record(), None)
+
+    monkeypatch.setattr(evaluations, "evaluate", hanging)
+    env = ["env=tests.toy_envs:Broken-v0", "env.kwargs.how=well", "env.timeout=0.2"]
+    assert command(["engine=torch", *SMALL, *env, *EVERY, "hydra.run.dir=run"], monkeypatch, tmp_path) == 0
+    error = capsys.readouterr().err
+    assert (
+        "warning: no evaluation after 50 steps: the env failed in reset after 0 steps: TimeoutError: reset did" in error
+    )
 
 
 def test_endless_episode_does_not_stop_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

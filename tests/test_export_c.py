@@ -171,6 +171,22 @@ def test_episodes_of_one_step_with_equal_rewards_are_learned_as_in_python(tmp_pa
     assert_same_state(expected, agent)
 
 
+def test_reward_far_beyond_those_before_it_is_bounded_as_in_python(tmp_path: Path) -> None:
+    agent = agent_of(3, TWO)
+    program, lines = built(agent, tmp_path, DOUBLE), random_steps(agent, 1100)
+    if agent.in_episode:
+        agent.end(0.0, np.ones(4), True)
+        lines.append(step_line(3, 0.0, np.ones(4), []))
+    lines.append(step_line(1, 0.0, np.ones(4), agent.start(np.ones(4))))
+    lines.append(step_line(2, 1e9, np.ones(4), agent.step(1e9, np.ones(4))))
+    assert 10 < float(agent.reward_scaler.discounted) < 1e4
+    found, _ = run_program(program, lines, "-", tmp_path / "after")
+    np.testing.assert_array_equal(found, expected_actions(lines, 4))
+    expected = {name: tensor.clone() for name, tensor in agent.capture().items()}
+    load_state(agent, (tmp_path / "after").read_bytes())
+    assert_same_state(expected, agent)
+
+
 @pytest.mark.parametrize("actions", [3, BOUNDED], ids=["discrete", "box"])
 def test_float_takes_the_same_actions_until_rounding_parts_them(actions: Any, tmp_path: Path) -> None:
     agent = agent_of(actions, TWO, "head=bounded", "head.mean_margin=0.5", double=False)

@@ -9,7 +9,16 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.engines import FAN_IN, SPACES, by_rows, compute_by_rows, pair, short_and_long, step_together
+from tests.engines import (
+    FAN_IN,
+    SPACES,
+    assert_same_state,
+    by_rows,
+    compute_by_rows,
+    pair,
+    short_and_long,
+    step_together,
+)
 from tests.helpers import make_agent, run_one_lifetime
 from tests.toy_envs import Space
 from tracerl.config.checks import ConfigError
@@ -239,6 +248,19 @@ def test_both_engines_share_one_state() -> None:
         fused.fused = kernels if i % 2 else None
         assert fused.step(0.5, seen[i]) == reference.step(0.5, seen[i]), i
     torch.testing.assert_close(fused.policy.network.flat, reference.policy.network.flat)
+
+
+@pytest.mark.parametrize("more", [(), ("agent=stream_ac",)], ids=["reflect", "stream_ac"])
+def test_fused_equals_torch_at_a_reward_far_beyond_those_before_it(more: tuple[str, ...]) -> None:
+    agents = pair(4, 2, *more, dtype=torch.float64)
+    step_together(agents, 4, 60)
+    state = {name: tensor.clone() for name, tensor in agents[0].capture().items()}
+    state["reward_scaler.moments.count"] += 1000
+    for agent in agents:
+        agent.restore(state)
+        agent.step(-1e9, np.ones(4))
+    assert -1e4 < float(agents[0].reward_scaler.discounted) < -10
+    assert_same_state(agents)
 
 
 def test_copies_and_restored_agents_are_independent() -> None:

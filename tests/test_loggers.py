@@ -228,6 +228,15 @@ def test_error_in_a_logger_is_one_warning_and_the_run_finishes(
     assert b"_hparams_/session_end_info" in events.read_bytes()  # the logger after it is closed
 
 
+def test_logger_that_changes_what_it_gets_takes_nothing_from_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Faulty, "scalars", lambda self, values, step: values.clear())
+    line = [text.replace("[csv,mine", "[mine,csv") for text in with_own(tmp_path, "tests.test_loggers.Faulty")]
+    assert command(line, monkeypatch, tmp_path) == 0
+    assert "rollout/reward_rate" in (tmp_path / "run" / "metrics.csv").read_text()
+
+
 def nested(depth: int) -> Any:
     return [nested(depth - 1)] if depth else []
 

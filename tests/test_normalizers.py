@@ -55,6 +55,31 @@ def test_equal_rewards_are_not_magnified() -> None:
         assert abs(scaled) <= 10.0
 
 
+def test_one_reward_counts_at_most_as_the_root_of_the_squares_before_it() -> None:
+    scaler, squares, u = RewardScaler(0.9, Lifetimes(0)), 0.0, 0.0
+
+    def scaled(reward: float) -> float:
+        nonlocal squares, u
+        u = 0.9 * u + reward
+        squares += u * u
+        return float(scaler(torch.tensor(reward, dtype=torch.float64)))
+
+    for _ in range(1000):
+        scaled(0.1)
+    limit, u = -(squares**0.5), float(scaler.discounted)
+    wrong = float(scaler(torch.tensor(-1e6, dtype=torch.float64)))
+    assert float(scaler.discounted) == pytest.approx(0.9 * u + limit, rel=1e-9)
+    assert wrong == pytest.approx(limit / float(scaler._scale()), rel=1e-9)
+
+
+def test_the_first_reward_that_is_not_zero_is_not_bounded() -> None:
+    scaler = RewardScaler(0.9, Lifetimes(0))
+    for _ in range(2000):
+        assert float(scaler(torch.tensor(0.0, dtype=torch.float64))) == 0
+    scaler(torch.tensor(1e6, dtype=torch.float64))
+    assert float(scaler.discounted) == 1e6
+
+
 def test_each_lifetime_has_its_own_history() -> None:
     together = RewardScaler(0.9, Lifetimes([0, 1]))
     alone = RewardScaler(0.9, Lifetimes(1))

@@ -10,6 +10,7 @@ import torch
 import tracerl
 from tracerl.config.checks import ConfigError
 from tracerl.nn.encoders import Encoder, EncoderSettings
+from tracerl.nn.encoders.raw import Raw, RawEncoder
 from tracerl.nn.heads import Head
 from tracerl.nn.networks import Dense
 from tracerl.optim import ObGD
@@ -131,3 +132,39 @@ def test_encoder_without_a_name_is_used() -> None:
     assert agent.engine_reason == "it has no kernel for the encoder NamelessEncoder"
     with pytest.raises(ConfigError, match="encoder must not be NamelessEncoder: this agent has no ticks"):
         tracerl.make_agent(env, "stream_ac", {"encoder": "raw", "encoder._target_": HERE + "Temporal"})
+
+
+class Buffered(RawEncoder):
+    """Keeps which numbers are positive, and their mean by assignment, and uses neither."""
+
+    def __init__(self, shape: Any, lifetimes: Any, settings: Any, dtype: torch.dtype) -> None:
+        super().__init__(shape, lifetimes, settings)
+        self.register_buffer("high", lifetimes.zeros(self.n_out, dtype=dtype))
+        self.register_buffer("average", lifetimes.zeros(self.n_out))
+
+    def forward(self, observation: Any, first: Any = False) -> Any:
+        features = super().forward(observation, first)
+        self.high.copy_(features > 0)
+        self.average = 0.9 * self.average + 0.1 * features
+        return features
+
+
+@dataclass(frozen=True)
+class BufferedSettings(Raw):
+    dtype: str = "bool"
+
+    def build(self, shape: Any, ticks: int, lifetimes: Any) -> Any:
+        return Buffered(shape, lifetimes, self, getattr(torch, self.dtype))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "float16", "int32", "float64"])
+@pytest.mark.parametrize("own", ["float32", "float64"])
+def test_buffers_of_any_dtype_have_their_own_memory(dtype: str, own: str) -> None:
+    env, returns = tracerl.make_env("CartPole"), []
+    for more in ({}, {"encoder._target_": HERE + "BufferedSettings", "+encoder.dtype": dtype}):
+        settings = {"network.hidden": [4], "encoder": "raw", "engine": "torch", "dtype": own, **more}
+        agent = tracerl.make_agent(env, settings=settings, seed=3)
+        returns.append(tracerl.live(agent, env, 150, seed=3).finish().returns)
+    assert returns[0] == returns[1]
+    assert agent.encoder.high.any() and agent.encoder.average.any()
+    assert torch.equal(agent.capture()["encoder.average"], agent.encoder.average)

@@ -248,10 +248,16 @@ def test_interrupted_runs_write_their_summary(tmp_path: Path) -> None:
         ("shape", 1, "failed", 49, "the env returned an observation of shape (3,) after 49 steps"),
         ("reward", 1, "diverged", 49, "the env returned the reward nan"),
         ("two", 1, "failed", 49, "the env returned the reward array([1., 1.]) in step 50: TypeError"),
-        ("reset", 2, "failed", 50, "an env failed in reset after 50 steps: RuntimeError: the simulator failed"),
+        (
+            "reset",
+            2,
+            "failed",
+            50,
+            "the env of lifetime 0 failed in reset after 50 steps: RuntimeError: the simulator",
+        ),
         ("infinity", 2, "diverged", 49, "the env returned the reward inf in step 50 of lifetime 0"),
         ("exit", 1, "failed", 49, "the env failed in step 50: SystemExit: 0"),
-        ("exit_in_reset", 2, "failed", 50, "an env failed in reset after 50 steps: SystemExit: 0"),
+        ("exit_in_reset", 2, "failed", 50, "the env of lifetime 0 failed in reset after 50 steps: SystemExit: 0"),
     ],
 )
 def test_env_that_raises_leaves_a_summary_and_one_line(

@@ -1,6 +1,8 @@
 """Each of many lifetimes equals the single lifetime, in every backend."""
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -11,13 +13,14 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from tracerl.agents.random import RandomAgent
 from tracerl.envs.spec import EnvSpec
 
-from tests.helpers import make_agent, run_many_lifetimes, run_one_lifetime
-from tests.toy_envs import Space  # and registers the probes
+from tests.helpers import command, make_agent, run_many_lifetimes, run_one_lifetime
+from tests.toy_envs import Space, ToyEnv  # and registers the probes
 from tracerl.config.checks import ConfigError
 from tracerl.lifetime.independent_agents import IndependentAgents
 from tracerl.lifetime.loop import Diverged, EnvFailed, run_lifetime
 from tracerl.lifetime.protocol import ManyAgents, StepType
 from tracerl.lifetime.record import Record, VectorStatistics
+from tracerl.lifetime.runners import GymnasiumRunner
 from tracerl.lifetime.vector_loop import run_lifetimes
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.runs.execute import describe
@@ -271,15 +274,15 @@ def test_nan_reward_raises_an_error_naming_its_lifetime() -> None:
 
 
 BROKEN = {
-    "raise": (EnvFailed, 49, "an env failed in step 50"),
-    "reset": (EnvFailed, 50, "an env failed in reset after 50 steps"),
-    "exit": (EnvFailed, 49, "an env failed in step 50"),
-    "exit_in_reset": (EnvFailed, 50, "an env failed in reset after 50 steps"),
-    "tuple": (EnvFailed, 49, "an env failed in step 50"),
-    "flag": (EnvFailed, 49, "an env failed in step 50"),
+    "raise": (EnvFailed, 49, "the env of lifetime 0 failed in step 50"),
+    "reset": (EnvFailed, 50, "the env of lifetime 0 failed in reset after 50 steps"),
+    "exit": (EnvFailed, 49, "the env of lifetime 0 failed in step 50"),
+    "exit_in_reset": (EnvFailed, 50, "the env of lifetime 0 failed in reset after 50 steps"),
+    "tuple": (EnvFailed, 49, "the env of lifetime 0 failed in step 50"),
+    "flag": (EnvFailed, 49, "the env of lifetime 0 failed in step 50"),
     "observation": (Diverged, 49, r"nan in the observation of lifetime 0 at index \[0\] after 49 steps"),
     "first": (Diverged, 50, r"nan in the observation of lifetime 0 at index \[0\] after 50 steps"),
-    "shape": (EnvFailed, 49, "an env failed in step 50"),
+    "shape": (EnvFailed, 49, r"observation must be an array of shape \(1,\), got one of shape \(3,\)"),
     "reward": (Diverged, 49, "the reward nan in step 50 of lifetime 0"),
     "infinity": (Diverged, 49, "the reward inf in step 50 of lifetime 0"),
     "none": (EnvFailed, 49, "TypeError: reward must be a real number, got None"),
@@ -287,7 +290,7 @@ BROKEN = {
     "reward_text": (EnvFailed, 49, "TypeError: reward must be a real number, got '1.0'"),
     "flag_text": (EnvFailed, 49, "TypeError: terminated must be true or false, got 'False'"),
     "undefined": (EnvFailed, 49, "TypeError: terminated must be true or false, got nan"),
-    "two": (EnvFailed, 49, "an env failed in step 50"),
+    "two": (EnvFailed, 49, "the env of lifetime 0 failed in step 50"),
 }
 
 
@@ -330,3 +333,122 @@ def test_unsupported_backend_or_vectorization_raises_an_error() -> None:
         run_many_lifetimes("Acrobot-v1", 10, seeds=[0, 1], vectorization="native")
     with pytest.raises(ConfigError, match="vectorization must be sync for one lifetime"):
         run_many_lifetimes("CartPole-v1", 10, seeds=[0], vectorization="native")
+
+
+class Odd(ToyEnv):
+    """An env of one of many lifetimes; ``how`` says what is odd about those with ``seed`` 1."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how, self.count, self.is_odd, self.closed = how, 0, False, False
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        if seed is not None:
+            self.is_odd = seed == 1
+        if self.how == "options" and options is not None:
+            raise KeyError("start")
+        return np.zeros(1, np.float32), {"path": np.zeros(1 + self.is_odd)}
+
+    def step(self, action: Any) -> Any:
+        self.count += 1
+        odd = self.is_odd and self.count >= 5
+        if odd and self.how == "nan_then_raise" and self.count > 7:
+            raise RuntimeError("the state is NaN")
+        seen = np.full(1, np.nan if odd and self.how == "nan_then_raise" else 0.0, np.float32)
+        if odd and self.how == "list":
+            seen = [0.0]
+        length = 3 + self.is_odd
+        return seen, 1.0, self.count % length == 0, False, {"path": np.zeros(self.count), "late": odd or None}
+
+    def close(self) -> None:
+        self.closed = True
+        if self.how == "close" and self.is_odd:
+            raise RuntimeError("the simulator cannot be closed")
+
+
+def odd_envs(how: str) -> gym.vector.SyncVectorEnv:
+    return gym.vector.SyncVectorEnv([lambda: Odd(how)] * 3, autoreset_mode=AutoresetMode.DISABLED)
+
+
+def run_odd(how: str, steps: int = 30) -> list[Record]:
+    envs, records = odd_envs(how), [Record(lifetime=lifetime) for lifetime in range(3)]
+    agents = [RandomAgent(envs.single_observation_space, envs.single_action_space, Lifetimes(i)) for i in range(3)]
+    run_lifetimes(IndependentAgents(agents), envs, steps, [0, 1, 2], VectorStatistics(records))
+    return records
+
+
+@pytest.mark.parametrize("how", ["infos", "options"])
+def test_envs_of_any_info_and_options_run_together(how: str) -> None:
+    assert [record.episodes for record in run_odd(how)] == [10, 7, 10]
+
+
+def test_env_of_a_frozen_lifetime_is_not_stepped(capsys: pytest.CaptureFixture[str]) -> None:
+    records = run_odd("nan_then_raise")
+    assert [(record.step, record.frozen) for record in records] == [(30, False), (4, True), (30, False)]
+    assert "the env returned nan in the observation of lifetime 1" in capsys.readouterr().err
+
+
+def test_observation_of_many_that_is_a_list_is_named_with_its_lifetime() -> None:
+    problem = r"the env of lifetime 1 failed in step 5: ValueError: observation must be .* of shape \(1,\), got \[0.0\]"
+    with pytest.raises(EnvFailed, match=problem):
+        run_odd("list")
+
+
+def test_all_envs_are_closed_where_one_fails_to_close() -> None:
+    envs = odd_envs("close")
+    envs.envs[1].is_odd = True
+    with pytest.raises(RuntimeError, match="cannot be closed"):
+        GymnasiumRunner(envs, [0, 1, 2]).close()
+    assert [env.closed for env in envs.envs] == [True] * 3 and envs.closed
+
+
+def test_spaces_that_differ_between_lifetimes_raise_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = list[Any]()
+
+    def make(spec: EnvSpec) -> Any:
+        made.append(Odd(""))
+        made[-1].observation_space = gym.spaces.Box(0, len(made) // 3, (1,))
+        return made[-1]
+
+    monkeypatch.setattr(EnvSpec, "make", make)
+    problem = r"^id must have one observation_space for all lifetimes, got Box\(0.* and, for lifetime 2, Box\(0"
+    with pytest.raises(ConfigError, match=problem):
+        EnvSpec("odd", "CartPole-v1", {}, 10, []).make_many(4)
+    assert [env.closed for env in made] == [True] * 3
+
+
+@pytest.mark.parametrize("actions", [None, np.zeros(2, np.int64)], ids=["none", "two"])
+def test_number_of_actions_is_checked(actions: Any) -> None:
+    class Few:
+        def advance(self, *arguments: Any) -> Any:
+            return actions
+
+    with pytest.raises(ConfigError, match="^agent must return 3 actions from advance, got"):
+        run_lifetimes(Few(), odd_envs(""), 5, [0, 1, 2], VectorStatistics([Record() for _ in range(3)]))
+
+
+def test_agent_of_many_that_returns_no_action_is_named() -> None:
+    class Forgetful(RandomAgent):
+        def step(self, reward: float, observation: Any) -> Any:
+            return None
+
+    space = gym.spaces.Box(0, 1, (1,)), gym.spaces.Discrete(2)
+    agents = IndependentAgents([RandomAgent(*space, Lifetimes(0)), Forgetful(*space, Lifetimes(1))])
+    agents.advance(np.array([1, 1]), np.zeros(2), np.zeros((2, 1)))
+    with pytest.raises(ConfigError, match="^agent must return an action, got None of lifetime 1$"):
+        agents.advance(np.array([2, 2]), np.zeros(2), np.zeros((2, 1)))
+
+
+def test_resumed_run_keeps_the_messages_of_diverged_lifetimes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def summary() -> Any:
+        return json.loads((tmp_path / "run" / "summary.json").read_text())
+
+    line = ["env=tests.toy_envs:Second-v0", "lifetimes=2", "network.hidden=[4]", "logger=none", "hydra.run.dir=run"]
+    assert command([*line, "steps=20"], monkeypatch, tmp_path) == 0
+    first = summary()
+    assert list(first["diverged_lives"]) == ["1"] and "lifetime 1 at index [0] after 4 steps" in str(first)
+    assert command([*line, "steps=40", "resume=true"], monkeypatch, tmp_path) == 0
+    assert summary()["diverged_lives"] == first["diverged_lives"] and summary()["steps"] == 40

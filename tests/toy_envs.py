@@ -226,6 +226,27 @@ class Saved(ToyEnv):
         self.count = state["counted" if self.how == "lack" else "count"]
 
 
+class Second(ToyEnv):
+    """Returns NaN from its 5th step on, in the lifetime of seed 1 alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count, self.is_second = 0, False
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        if seed is not None:
+            self.is_second = seed == 1
+        return super().reset(seed=seed, options=options)
+
+    def begin(self) -> np.ndarray:
+        return np.zeros(1, np.float32)
+
+    def step(self, action: int) -> Any:
+        self.count += 1
+        seen = np.full(1, np.nan if self.is_second and self.count >= 5 else 0.5, np.float32)
+        return seen, 1.0, self.count % 10 == 0, False, {}
+
+
 class Killing(ToyEnv):
     """Kills its own process in its 50th step, unless a file exists, which it creates before.
 
@@ -302,6 +323,7 @@ for _env in (
     Broken,
     Killing,
     Saved,
+    Second,
     Words,
 ):
     gym.register(f"{_env.__name__}-v0", _env)

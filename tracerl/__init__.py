@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tracerl.lifetime.loop import WrongEnvApi as WrongEnvApi
     from tracerl.lifetime.protocol import Agent as Agent
     from tracerl.lifetime.protocol import AgentMethods as AgentMethods
+    from tracerl.lifetime.protocol import StepType as StepType
     from tracerl.lifetime.record import Record as Record
     from tracerl.nn.lifetimes import Lifetimes as Lifetimes
     from tracerl.nn.networks import Network as Network
@@ -51,7 +52,7 @@ if not os.path.isdir(os.path.join(__path__[0], "agents")):  # a checkout: agents
 install()
 
 _HOMES = {
-    "lifetime.protocol": ("Agent", "AgentMethods"),
+    "lifetime.protocol": ("Agent", "AgentMethods", "StepType"),
     "config.checks": ("ConfigError",),
     "export.nir_export": ("to_nir",),
     "export.nir_import": ("from_nir",),

@@ -91,14 +91,14 @@ class CheckedAgent(PackedAgent):
 
         It returns None if the lifetime has diverged or, with nothing changed, if an input is not finite.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must have _step_one")
 
     def _advance(self, step_types: Array, rewards: Array, observations: Observation) -> Array | None:
         """Perform a step of the given type for each of many lifetimes and return their newest actions.
 
         It returns None as ``_step_one`` does, if this concerns a lifetime that is not skipped.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must have _advance")
 
     def _chosen(self) -> Any:
         """Return the newest action as a member of the action space; for many lifetimes an array, [lifetimes, ...]."""

@@ -55,6 +55,8 @@ class OnlineAgent(CheckedAgent):
     def _observe(self, space: Space[Any], encoder: Encoder) -> None:
         """Set how many numbers an observation has, and that images of bytes become [0, 1] unless standardised."""
         self.n_observed, is_image = observation_size(space), len(observation_shape(space)) > 1
+        if not isinstance(encoder, Encoder):
+            raise checks.ConfigError("encoder", f"must build an Encoder, got {encoder!r:.200}")
         if encoder.normalizer is None and is_image and space.dtype == np.uint8:
             self.divisor = encoder.divisor = 255.0
 
@@ -75,7 +77,7 @@ class OnlineAgent(CheckedAgent):
 
     def _begin(self, observation: Tensor) -> Tensor:
         """Process the first observation of an episode, [*lifetimes, n]; return what ``_act`` needs, [*lifetimes, m]."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must have _begin")
 
     def _learn(self, reward: Tensor, observation: Tensor, continues: Tensor) -> Tensor:
         """Learn from one transition.
@@ -88,11 +90,11 @@ class OnlineAgent(CheckedAgent):
         Returns:
             What ``_act`` needs, [*lifetimes, m].
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must have _learn")
 
     def _act(self, features: Tensor) -> None:
         """Choose an action and keep it in a buffer."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must have _act")
 
     def _learned(self) -> list[Tensor]:
         """Return the tensors that learning changes: the parameters; a subclass may add others."""
@@ -215,7 +217,7 @@ class OnlineAgent(CheckedAgent):
                 self._clear_tracked()
         elif step_type > MID:
             self._clear(None)
-        return None if self.fault.item() else self._chosen()
+        return None if self.fault.item() else self._checked_choice()
 
     @torch.inference_mode()
     def _advance_in_torch(self, step_types: Array, rewards: Array, observations: Observation) -> Array | None:
@@ -245,7 +247,14 @@ class OnlineAgent(CheckedAgent):
                 self._act(features)
                 if self.frozen:
                     self._clear_tracked()
-        return None if (self.faults[active] != 0).any() else self._chosen()
+        return None if (self.faults[active] != 0).any() else self._checked_choice()
+
+    def _checked_choice(self) -> Action:
+        """Return the newest action; a ConfigError if there is none, as of a head whose ``chosen`` returns nothing."""
+        action = self._chosen()
+        if action is None:
+            raise checks.ConfigError("agent", f"must choose an action, got None from {type(self).__name__}")
+        return action
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Load the state that ``capture`` returned; a frozen agent stays frozen, see ``Stateful.restore``."""

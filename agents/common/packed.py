@@ -72,7 +72,7 @@ class PackedAgent(StateModule):
 
     def _clear(self, mask: Tensor | None) -> None:
         """Reset the state of an episode, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must have _clear")
 
     @torch.inference_mode()
     def reset_episode(self) -> None:

@@ -111,9 +111,9 @@ def build(cfg: DictConfig, key: str, partly: bool = False, saved: Path | None = 
         if isinstance(error.reason, ConfigError):
             raise error.reason.under(where) from error
         unknown = _unknown(cfg, where) if isinstance(error.reason, TypeError) else None
-        raise unknown or ConfigError(where, f"cannot be built: {error.reason}") from error
+        raise unknown or ConfigError(where, f"cannot be built: {' '.join(str(error.reason).split())}") from error
     except InstantiationException as error:
-        raise ConfigError(key, f"cannot be built: {error}") from error
+        raise ConfigError(key, f"cannot be built: {' '.join(str(error).split())}") from error
     except MissingMandatoryValue as error:
         raise missing(str(error)) from error
 

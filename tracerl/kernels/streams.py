@@ -13,6 +13,7 @@ from tracerl.kernels.step_types import FIRST
 
 _EPSILON = 1e-8  # nn.normalizers._EPSILON
 _LEAST_SHARE = 0.01  # nn.normalizers._LEAST_SHARE
+_KNOWN = 1000  # nn.normalizers._KNOWN
 _GAMMA = -7046029254386353131  # nn.random._GAMMA
 
 
@@ -120,10 +121,15 @@ def scale_reward(wide: Any, agent: Any, reward: float, gamma: float) -> float:
     scaler, moments = agent.reward_scaler, agent.reward_scaler.moments
     if scaler.discounted == ABSENT:
         return reward
+    count, mean = wide[moments.count], wide[moments.mean]
+    total = wide[moments.squares] + count * (mean * mean)
+    if count >= _KNOWN and total > 0:
+        limit = math.sqrt(total)
+        reward = min(max(reward, -limit), limit)
     u = wide[scaler.discounted] * gamma + reward
     wide[scaler.discounted] = u
-    wide[moments.count] += 1
-    count = wide[moments.count]
+    count += 1
+    wide[moments.count] = count
     before = u - wide[moments.mean]
     wide[moments.mean] += before / count
     wide[moments.squares] += before * (u - wide[moments.mean])

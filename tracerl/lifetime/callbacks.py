@@ -1,5 +1,6 @@
 """Callbacks by event: code of the user's that a lifetime or a run calls."""
 
+import itertools
 import json
 import math
 import sys
@@ -334,9 +335,9 @@ def named(callbacks: Sequence[Any] | Mapping[str, Any]) -> dict[str, Any]:
     else:
         found = {}
         for callback in callbacks:
-            name = type(callback).__name__
-            same = sum(type(other).__name__ == name for other in found.values())
-            found[f"{name}{same + 1}" if same else name] = callback
+            kind = type(callback).__name__
+            names = itertools.chain([kind], (f"{kind}{number}" for number in itertools.count(2)))
+            found[next(name for name in names if name not in found)] = callback
     for name, callback in found.items():
         if not isinstance(callback, Callback) and not callable(getattr(callback, "call", None)):
             wanted = "tracerl.Callback, tracerl.Every(steps, function), or an object with every and call"

@@ -1,7 +1,5 @@
 """Convert the results of an env to arrays of numbers, floats and bools. Values of other types raise a TypeError."""
 
-from collections.abc import Callable
-from functools import partial
 from numbers import Real
 from typing import Any
 
@@ -57,24 +55,93 @@ def observation_of(value: Any) -> Any:
     return array
 
 
-def check_outputs(envs: Any) -> None:
-    """Make the envs in a ``SyncVectorEnv`` convert what ``step`` returns, before it is written into arrays.
+class CheckedEnv:
+    """``step`` and ``reset`` of one env of a ``SyncVectorEnv``, which writes what they return into shared arrays.
 
-    ``step`` of each env is replaced, once. Other vector envs are not changed.
+    Results are checked and converted first. What ``info`` holds is left out, because Gymnasium would merge the infos of
+    all envs and fails where they differ.
+
+    Attributes:
+        lifetime: index of the env.
+        frozen: lifetimes that have stopped, bool, [lifetimes]; their envs are neither stepped nor reset.
+        failed: whether the newest call raised.
     """
-    if isinstance(envs, SyncVectorEnv):
-        as_arrays = envs.single_observation_space.shape
-        for env in envs.envs:
-            if "step" not in vars(env):
-                vars(env)["step"] = partial(_checked_step, env.step, observation_of if as_arrays else lambda seen: seen)
+
+    def __init__(self, env: Any, lifetime: int, frozen: np.ndarray[Any, Any]) -> None:
+        self._step, self._reset, self.lifetime, self.frozen, self.failed = env.step, env.reset, lifetime, frozen, False
+        self._space, self._shape = env.observation_space, env.observation_space.shape or None
+        self._observation: Any = None
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Take one env step; see ``gymnasium.Env.step``."""
+        if self.frozen[self.lifetime]:
+            return self._newest(), 0.0, False, False, {}
+        self.failed = True
+        observation, reward, terminated, truncated, _ = self._step(action)
+        self._observation = self._checked(observation)
+        reward = reward if type(reward) is float else reward_of(reward)
+        terminated = terminated if type(terminated) is bool else flag("terminated", terminated)
+        truncated = truncated if type(truncated) is bool else flag("truncated", truncated)
+        self.failed = False
+        return self._observation, reward, terminated, truncated, {}
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Begin an episode; see ``gymnasium.Env.reset``. Without options they are None, as for a single env."""
+        if self.frozen[self.lifetime]:
+            return self._newest(), {}
+        self.failed = True
+        observation, _ = self._reset(seed=seed, options=options or None)
+        self._observation = self._checked(observation)
+        self.failed = False
+        return self._observation, {}
+
+    def _newest(self) -> Any:
+        """Return the newest observation; without one, as after a resume, any other of the space, which nothing uses."""
+        if self._observation is None:
+            self._observation = self._space.sample() if self._shape is None else np.zeros(self._shape)
+        return self._observation
+
+    def _checked(self, observation: Any) -> Any:
+        """Return an observation, as an array if its space has a shape."""
+        if self._shape is None:
+            return observation
+        found = observation_of(observation)
+        if getattr(found, "shape", None) != self._shape:
+            came = f"one of shape {found.shape}" if hasattr(found, "shape") else f"{found!r:.80}"
+            raise ValueError(f"observation must be an array of shape {self._shape}, got {came}")
+        return found
 
 
-def _checked_step(step: Callable[[Any], Any], seen: Callable[[Any], Any], action: Any) -> tuple[Any, ...]:
-    observation, reward, terminated, truncated, info = step(action)
-    return (
-        seen(observation),
-        reward if type(reward) is float else reward_of(reward),
-        terminated if type(terminated) is bool else flag("terminated", terminated),
-        truncated if type(truncated) is bool else flag("truncated", truncated),
-        info,
-    )
+def check_outputs(envs: Any, frozen: np.ndarray[Any, Any]) -> None:
+    """Make the envs in a ``SyncVectorEnv`` check what they return, before it is written into arrays.
+
+    ``step`` and ``reset`` of each env are those of a ``CheckedEnv``. Other vector envs are not changed.
+
+    Args:
+        envs: a vector env.
+        frozen: see ``CheckedEnv``; it may change later.
+    """
+    if not isinstance(envs, SyncVectorEnv):
+        return
+    for lifetime, env in enumerate(envs.envs):
+        checked = _checked_env(env)
+        if checked is not None:
+            checked.frozen = frozen
+        elif "step" not in vars(env):
+            checked = CheckedEnv(env, lifetime, frozen)
+            vars(env).update(step=checked.step, reset=checked.reset)
+
+
+def _checked_env(env: Any) -> CheckedEnv | None:
+    """Return what has replaced ``step`` and ``reset`` of an env; None if nothing has."""
+    found = getattr(vars(env).get("step"), "__self__", None)
+    return found if isinstance(found, CheckedEnv) else None
+
+
+def failed_env(envs: Any) -> str:
+    """Return in words which env of a vector env has raised: that of a lifetime, or one of them."""
+    for env in getattr(envs, "envs", ()):
+        checked = _checked_env(env)
+        if checked is not None and checked.failed:
+            return f"the env of lifetime {checked.lifetime}"
+    return "an env"

@@ -70,6 +70,7 @@ class IndependentAgents:
     def __init__(self, agents: Sequence[Agent]) -> None:
         self.agents = list(agents)
         self._actions: list[Action] = [None] * len(self.agents)
+        self._begun = np.zeros(len(self.agents), np.bool_)
 
     def advance(
         self, step_types: np.ndarray[Any, Any], rewards: np.ndarray[Any, Any], observations: Observation
@@ -86,8 +87,12 @@ class IndependentAgents:
         for i, agent in enumerate(self.agents):
             given = int(step_types[i]), float(rewards[i]), observations[i]
             self._actions[i] = take_step(agent, *given, self._actions[i])
+        self._begun |= step_types != StepType.SKIP
+        for i, action in enumerate(self._actions):
+            if action is None and self._begun[i]:
+                raise ConfigError("agent", f"must return an action, got None of lifetime {i}")
         usual = next((action for action in self._actions if action is not None), None)
-        # A lifetime whose env failed at its first reset has no action. Its env is stepped with those of the others.
+        # A lifetime whose env failed at its first reset has no action, and its env is not stepped.
         return np.asarray([usual if action is None else action for action in self._actions])
 
     def capture(self) -> dict[str, Any]:

@@ -6,13 +6,13 @@ from typing import Any, Protocol
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import VectorEnv
+from gymnasium.vector import SyncVectorEnv, VectorEnv
 
 from tracerl.config import checks
 from tracerl.config.moved import keep_names
 from tracerl.lifetime import env_state
 from tracerl.lifetime.divergence import DivergenceCheck
-from tracerl.lifetime.loop import Ending, LoopState, ScheduledCallback, run_lifetime
+from tracerl.lifetime.loop import NOT_FAILURES, Ending, LoopState, ScheduledCallback, run_lifetime
 from tracerl.lifetime.record import Record, VectorStatistics
 from tracerl.lifetime.time_limit import time_limit
 from tracerl.lifetime.vector_loop import run_lifetimes
@@ -160,13 +160,21 @@ class GymnasiumRunner:
             env_state.restore_statistics(env, each)
 
     def close(self) -> None:
-        """Close the env or envs."""
-        try:
-            with time_limit(self._env, self._timeout):
-                self._env.close()
-        finally:
-            if isinstance(self._env, VectorEnv):
-                self._env.closed = True  # else it would be closed again when it is deleted
+        """Close the env or envs; of many, all of them, also where one fails to close."""
+        each = self._env.envs if isinstance(self._env, SyncVectorEnv) else [self._env]
+        failures = list[BaseException]()
+        for env in each:
+            try:
+                with time_limit(env, self._timeout):
+                    env.close()
+            except NOT_FAILURES:
+                raise
+            except BaseException as failure:
+                failures.append(failure)
+        if isinstance(self._env, VectorEnv):
+            self._env.closed = True  # else it would be closed again when it is deleted
+        if failures:
+            raise failures[0]
 
 
 def _array(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:

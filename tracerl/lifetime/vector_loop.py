@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
+from tracerl.config.checks import ConfigError
 from tracerl.config.moved import keep_names
 from tracerl.lifetime.divergence import Diverged, DivergenceCheck, faults_of, finite, first_nonfinite
 from tracerl.lifetime.env_errors import about_action
-from tracerl.lifetime.env_outputs import check_outputs
+from tracerl.lifetime.env_outputs import check_outputs, failed_env
 from tracerl.lifetime.loop import (
     NOT_FAILURES,
     Ending,
@@ -60,7 +61,7 @@ def run_lifetimes(
         Diverged: a number of an env or an agent is not finite, and the run ends by ``on_nonfinite`` or because no
             lifetime is left.
     """
-    check_outputs(envs)
+    check_outputs(envs, statistics.frozen)
     try:
         schedule = Schedule(callbacks, statistics.step())
         return _run(agents, envs, steps, seeds, statistics, schedule, interrupted, loop_state or LoopState())
@@ -149,7 +150,9 @@ def _begin(
     except NOT_FAILURES:
         raise
     except BaseException as error:
-        raise failure_of_reset(f"an env failed in reset after {statistics.step():,} steps", error) from error
+        raise failure_of_reset(
+            f"{failed_env(envs)} failed in reset after {statistics.step():,} steps", error
+        ) from error
     _check_finite(observations, statistics, divergence)
     actions = _start(agents, which & ~statistics.frozen, observations)
     return _examine(agents, actions, observations, statistics, divergence, 0, np.zeros_like(which))
@@ -185,8 +188,10 @@ def _examine(
     if faults is None or not faults.any():
         return actions
     diverged = faults != 0
-    for lifetime in divergence.examine(agents, (statistics.steps + steps).tolist()):
+    for lifetime in divergence.examine(agents, (statistics.steps + steps * ~statistics.frozen).tolist()):
         statistics.freeze(lifetime)
+    if statistics.frozen.all():  # also where the others stopped before a resume
+        raise Diverged(f"no lifetime is left; the last that stopped: {list(divergence.problems.values())[-1]}")
     again = diverged & (faults_of(agents) == 0) & ~ended
     if not again.any():
         return actions
@@ -200,7 +205,10 @@ def _examine(
 def _advance(agents: ManyAgents, step_types: Array, rewards: Array, observations: Any) -> Array:
     """Advance the agents. The divergence check handles those that diverge."""
     try:
-        return agents.advance(step_types, rewards, observations)
+        actions = agents.advance(step_types, rewards, observations)
+        if not isinstance(actions, np.ndarray) or len(actions) != len(step_types):
+            raise ConfigError("agent", f"must return {len(step_types)} actions from advance, got {actions!r:.200}")
+        return actions
     except Diverged:
         faults = faults_of(agents)
         if faults is None or not faults.any():
@@ -219,7 +227,7 @@ def _step(
     except NOT_FAILURES:
         raise
     except BaseException as error:
-        failed, space = f"an env failed in step {statistics.step() + 1:,}", envs.single_action_space
+        failed, space = f"{failed_env(envs)} failed in step {statistics.step() + 1:,}", envs.single_action_space
         odd = next((each for each in actions if about_action(space, each)), actions[0])
         raise failure_of_step(failed, error, space, odd) from error
     _check_finite(observations, statistics, divergence)

@@ -10,8 +10,7 @@ class StateModule(nn.Module):
     """nn.Module with its buffers, parameters and submodules in the instance's own ``__dict__`` as well.
 
     nn.Module looks them up through ``__getattr__``, which takes half a microsecond. Two hundred look-ups would be a
-    fifth of a step of half a millisecond. States are updated in place and never rebound, so both places refer to the
-    same tensor.
+    fifth of a step of half a millisecond. States are updated in place, so both places refer to the same tensor.
 
     Attributes:
         tracked: names of the buffers that only learning needs and that are zero at the start of an episode: eligibility
@@ -30,7 +29,14 @@ class StateModule(nn.Module):
         self.__dict__[name] = tensor
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; parameters and submodules are also stored in ``__dict__``."""
+        """Set an attribute; parameters and submodules are also stored in ``__dict__``.
+
+        A tensor that is assigned to a buffer of its shape is copied into it, because other modules share its memory.
+        """
+        buffer = self.__dict__.get("_buffers", {}).get(name)
+        if buffer is not None and isinstance(value, Tensor) and value is not buffer and value.shape == buffer.shape:
+            buffer.copy_(value)
+            return
         super().__setattr__(name, value)
         if isinstance(value, (Tensor, nn.Module)):
             self.__dict__[name] = value

@@ -8,6 +8,7 @@ from tracerl.nn.module import StateModule
 
 _EPSILON = 1e-8  # added to every variance
 _LEAST_SHARE = 0.01  # lower bound of the variance of the discounted rewards, as a share of their mean square
+_KNOWN = 1000  # number of rewards after which one alone is bounded by those before it
 
 
 class RunningMoments(StateModule):
@@ -73,6 +74,10 @@ class RewardScaler(StateModule):
     After Engstrom et al. 2020 (https://arxiv.org/abs/2005.12729); done is 1 after termination and after truncation. The
     bound by the root-mean-square is tracerl's own. Without it, equal rewards at the start of a lifetime are amplified
     ten thousand times, and so are the running statistics of the step size.
+
+    From the 1001st reward of a lifetime on, |r| is at most the root of the sum of the squares of u so far, unless that
+    sum is 0. It is so large that no task's own rewards reach it, but a wrong reading, such as a reward of a million,
+    would otherwise make all later rewards vanish.
     """
 
     discounted: Tensor
@@ -90,9 +95,17 @@ class RewardScaler(StateModule):
             reward: float64, [*lifetimes].
             discount: gamma of this step, float64, [*lifetimes]; None: that of the construction.
         """
+        limit = self._limit().squeeze(-1)
+        reward = reward.clamp(-limit, limit)
         self.discounted.mul_(self.discount if discount is None else discount.unsqueeze(-1)).add_(reward.unsqueeze(-1))
         self.moments.update(self.discounted)
         return reward / self._scale().squeeze(-1)
+
+    def _limit(self) -> Tensor:
+        """Return the largest magnitude of a reward, infinite at the beginning: [*lifetimes, 1]."""
+        count, mean = self.moments.count, self.moments.mean
+        total = self.moments.squares + count * (mean * mean)
+        return torch.where((count >= _KNOWN) & (total > 0), total.sqrt(), torch.inf)
 
     def _scale(self) -> Tensor:
         """Return the divisor of rewards: [*lifetimes, 1]."""

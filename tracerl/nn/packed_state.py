@@ -36,7 +36,8 @@ class PackedState:
         for owner, name, tensor in _buffers(module):
             if tensor.shape[: len(lifetimes.shape)] != lifetimes.shape:
                 raise ValueError(f"{type(owner).__name__}.{name} must carry the lifetimes axis {lifetimes.shape}")
-            (wide if tensor.element_size() == 8 else narrow).append((owner, name, tensor))
+            is_wide = max(tensor.element_size(), lifetimes.dtype.itemsize) == 8
+            (wide if is_wide else narrow).append((owner, name, tensor))
         self.wide = _gather(wide, torch.int64, lifetimes)
         self.real = _gather(narrow, lifetimes.dtype, lifetimes) if narrow else self.wide.view(lifetimes.dtype)
         for part in module.modules():
@@ -73,13 +74,15 @@ def _buffers(module: nn.Module) -> Iterator[Entry]:
 
 
 def _gather(group: list[Entry], dtype: torch.dtype, lifetimes: Lifetimes) -> Tensor:
-    """Copy a group of buffers into one and replace them by views of it."""
+    """Copy a group of buffers into one and replace them by views of it; each takes whole numbers of ``dtype``."""
     lead = len(lifetimes.shape)
-    sizes = [tensor.shape[lead:].numel() for _, _, tensor in group]
+    numels = [tensor.shape[lead:].numel() for _, _, tensor in group]
+    sizes = [-(-n * tensor.element_size() // dtype.itemsize) for n, (_, _, tensor) in zip(numels, group, strict=True)]
     packed = lifetimes.zeros(sum(sizes), dtype=dtype)
     start = 0
-    for (owner, name, tensor), size in zip(group, sizes, strict=True):
-        place = packed.view(tensor.dtype)[..., start : start + size].unflatten(-1, tensor.shape[lead:] or (1,))
+    for (owner, name, tensor), n, size in zip(group, numels, sizes, strict=True):
+        own = packed[..., start : start + size].view(tensor.dtype)[..., :n]
+        place = own.unflatten(-1, tensor.shape[lead:] or (1,))
         view = place if tensor.dim() > lead else place.squeeze(-1)
         view.copy_(tensor)
         owner._buffers[name] = view

@@ -35,7 +35,7 @@ class StepRule(StateModule):
             trace: eligibility trace, [*lifetimes, n].
             signal: [*lifetimes].
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must have forward")
 
     def external_tensors(self) -> list[tuple[Tensor, float]]:
         """Return the external optimiser state of the lifetimes, outside the rule's buffers.

@@ -18,6 +18,7 @@ from tracerl.lifetime.env_state import Statistics, restore_statistics
 from tracerl.lifetime.evaluation import SEED, Evaluation, evaluate
 from tracerl.lifetime.loop import Diverged, EnvFailed, ScheduledCallback
 from tracerl.lifetime.record import Record, steps_of_all
+from tracerl.lifetime.time_limit import time_limit
 from tracerl.runs.files import open_regular, read_bytes, write_atomic
 from tracerl.runs.saved_run import of_lifetime
 
@@ -71,6 +72,7 @@ class Evaluations(ScheduledCallback):
         step: int,
         interrupted: Callable[[], bool],
         statistics: Callable[[], list[Statistics]],
+        timeout: float | None = None,
     ) -> None:
         """Continue the file of an earlier part of the run.
 
@@ -84,10 +86,11 @@ class Evaluations(ScheduledCallback):
             step: env steps so far; rows of later steps are dropped.
             interrupted: called after every step of an evaluation; True drops it.
             statistics: returns what the normalising wrappers of each lifetime's env have learned so far.
+            timeout: limit of a call of the env, see ``time_limit``.
         """
         assert settings.every is not None
         self.every, self._settings, self._env, self._seed, self._log = settings.every, settings, env, seed, log
-        self._build, self._interrupted, self._statistics = single, interrupted, statistics
+        self._build, self._interrupted, self._statistics, self._timeout = single, interrupted, statistics, timeout
         self._single: Any = None  # an agent of one lifetime, built at the first evaluation that needs it
         self._path, self._warned, self._done = folder / FILE, False, step
         self._newest = -1, -math.inf  # step and mean of the newest evaluation
@@ -124,7 +127,8 @@ class Evaluations(ScheduledCallback):
         """Evaluate one lifetime."""
         settings, seed = self._settings, (SEED + self._seed + lifetime) % 2**32
         limits: dict[str, Any] = {"steps": settings.steps, "interrupted": self._interrupted}
-        return evaluate(agent, self._env, settings.episodes, greedy=settings.greedy, seed=seed, **limits)
+        with time_limit(self._env, self._timeout):
+            return evaluate(agent, self._env, settings.episodes, greedy=settings.greedy, seed=seed, **limits)
 
     def call_at_end(self, records: Sequence[Record], agent: Any) -> None:
         """Evaluate once more if the run has reached a multiple of ``every``; see ``Schedule.call_at_end``."""
@@ -137,7 +141,8 @@ class Evaluations(ScheduledCallback):
 
     def close(self) -> None:
         """Close the env."""
-        self._env.close()
+        with time_limit(self._env, self._timeout):
+            self._env.close()
 
     def _copies(self, agent: Any, lifetimes: int) -> Any:
         """Yield an agent of each lifetime, to be copied by ``evaluate``."""

@@ -201,7 +201,11 @@ def built(cfg: DictConfig, made: Sequence[Any] = ()) -> tuple[Any, Any, Any, Any
     logger = build(cfg, "logger") if "logger" in cfg else None  # logger=[] leaves it out
     if checkpoints.best_by == "evaluation" and evaluations.every is None:
         raise ConfigError("checkpoint.best_by", "may be evaluation only where eval.every is given, got eval.every=null")
-    return spec, checkpoints, evaluations, logger, {**callbacks, **named(made)}
+    given = named(made)
+    if twice := callbacks.keys() & given.keys():
+        problem = "must have another name than the callbacks that are given from Python"
+        raise ConfigError(f"callbacks.{min(twice)}", problem)
+    return spec, checkpoints, evaluations, logger, {**callbacks, **given}
 
 
 def _callbacks(cfg: DictConfig) -> dict[str, Any]:
@@ -259,11 +263,13 @@ def _evaluations(
         assert isinstance(one, DictConfig)
         return build_agent(one, *spaces_of(env), [cfg.seed], "eval")
 
-    return Evaluations(settings, env, single, folder, cfg.seed, log, step, interrupted, runner.statistics)
+    timeout = getattr(spec, "timeout", None)
+    return Evaluations(settings, env, single, folder, cfg.seed, log, step, interrupted, runner.statistics, timeout)
 
 
 def _checkpoints(settings: Any, agent: Any, runner: "EnvRunner", agent_name: str) -> Any:
     """Return the settings of the checkpoints; None, with a warning, if the agent has no state to save."""
+    from tracerl.lifetime.arguments import check_state
     from tracerl.lifetime.protocol import agents_of, is_stateful
 
     if not settings.wanted:
@@ -271,6 +277,7 @@ def _checkpoints(settings: Any, agent: Any, runner: "EnvRunner", agent_name: str
     if not all(is_stateful(each) for each in agents_of(agent)):
         print(f"warning: no checkpoints: agent={agent_name} has no capture, restore and reset_episode", file=sys.stderr)
         return None
+    check_state(agent.capture())  # before the run, which would otherwise end at its first checkpoint
     unsupported_reason = runner.unsupported_reason()
     if unsupported_reason:
         print(f"warning: a resumed run will begin a new episode: {unsupported_reason}", file=sys.stderr)

@@ -7,7 +7,7 @@ from typing import Any
 
 from tracerl.config import floats
 from tracerl.config.checks import ConfigError
-from tracerl.config.forms import Check, flag, mapping, of_dict, optional, real, several, text
+from tracerl.config.forms import Check, each, flag, mapping, of_dict, optional, real, several, text
 from tracerl.runs.checkpoint import Checkpoint, plain
 from tracerl.runs.saved import COUNT
 
@@ -27,6 +27,7 @@ class RunInfo:
     config: str | None = None  # resolved config as yaml; None in older checkpoints
     overrides: list[str] | None = None  # command line; None in older checkpoints
     callbacks: Mapping[str, Any] | None = None  # result of ``callbacks.Events.capture``; None in older checkpoints
+    diverged: Mapping[str, str] | None = None  # a message for each lifetime that diverged; None in older checkpoints
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> "RunInfo":
@@ -92,4 +93,5 @@ _ADDED: dict[str, Check] = {
     "config": optional(text),
     "overrides": optional(several(text)),
     "callbacks": optional(mapping),
+    "diverged": optional(each(text)),
 }

@@ -2,6 +2,7 @@
 
 #define SCALE_EPSILON 1e-8
 #define LEAST_SHARE 0.01
+#define KNOWN_REWARDS 1000
 
 /* The next number in [0, 1) of the SplitMix64 stream. */
 static double uniform(void)
@@ -77,12 +78,18 @@ static double discount(void)
 static double scale_reward(double reward, double gamma)
 {
     const struct reward_scaler *scaler = &agent.reward_scaler;
-    double *discounted, *mean, *squares, count, before, mean_square, variance;
+    double *discounted, *mean, *squares, count, total, limit, before, mean_square, variance;
     if (scaler->discounted == ABSENT)
         return reward;
     discounted = &words[scaler->discounted].wide;
     mean = &words[scaler->moments.mean].wide;
     squares = &words[scaler->moments.squares].wide;
+    count = words[scaler->moments.count].wide;
+    total = *squares + count * (*mean * *mean);
+    if (count >= KNOWN_REWARDS && total > 0) {
+        limit = wide_square_root(total);
+        reward = reward > limit ? limit : reward < -limit ? -limit : reward;
+    }
     *discounted = *discounted * gamma + reward;
     count = words[scaler->moments.count].wide += 1;
     before = *discounted - *mean;

@@ -43,7 +43,7 @@ class EncoderSettings:
             ticks: ticks of the network per env step.
             lifetimes: maker of tensors.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must have build")
 
     def build_held(self, shape: Shape, lifetimes: Lifetimes) -> "Encoder":
         """Make the encoder for an agent without ticks; a ConfigError if the encoder is temporal."""
@@ -106,7 +106,7 @@ class Encoder(StateModule):
         Returns:
             The features, [*lifetimes, n_out]; if temporal, [*lifetimes, ticks, n_out].
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must have forward")
 
     def begin(self, observation: Tensor) -> Tensor:
         """Encode the first observation of an episode; see ``forward``.

@@ -35,23 +35,23 @@ class Head(StateModule):
             outputs: of the network, [*lifetimes, n_outputs].
             stream: of random numbers; advanced.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must have sample")
 
     def log_probability(self) -> Tensor:
         """Return log pi of the action, in nats: [*lifetimes]."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must have log_probability")
 
     def entropy(self) -> Tensor:
         """Return the entropy of the distribution, in nats: [*lifetimes]."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must have entropy")
 
     def score(self) -> Tensor:
         """Return the gradient of log pi of the action with respect to the outputs: [*lifetimes, n_outputs]."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must have score")
 
     def entropy_gradient(self) -> Tensor:
         """Return the gradient of the entropy with respect to the outputs: [*lifetimes, n_outputs]."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must have entropy_gradient")
 
     def shown(self) -> dict[str, Tensor | None]:
         """Return what a viewer shows of the distribution, by the names of ``tracerl.nn.views.PolicyOutputs``."""
@@ -59,7 +59,7 @@ class Head(StateModule):
 
     def chosen(self) -> Any:
         """Return the action as a member of the action space; for many lifetimes an array, [lifetimes, ...]."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must have chosen")
 
     def chosen_by_kernel(self, number: float) -> Any:
         """Return ``chosen()`` of one lifetime; ``number`` is what ``kernels.heads.chosen`` has returned for it."""

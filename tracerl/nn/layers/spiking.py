@@ -184,21 +184,21 @@ class SpikingLayer(StateModule):
                 layer tracks more than its own, for all.
             current: I_t, [*lifetimes, n_out].
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must have carry")
 
     def fire(self, current: Tensor) -> Tensor:
         """Advance the neurons by one tick, in place, and return the spikes z_t: [*lifetimes, n_out]."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must have fire")
 
     def state_retention(self) -> list[Tensor]:
         """Return the mean state retention over the next tick, one tensor per state, each [*lifetimes]."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must have state_retention")
 
     leaks = previous_method("leaks", "state_retention")
 
     def input_gain(self) -> Tensor:
         """Return d z_t / d I_t within the tick, [*lifetimes, n_out]."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must have input_gain")
 
     def _release(self, potential: Tensor, threshold: Tensor) -> Tensor:
         """Fire where the potential u_t reaches the threshold, reset, and return the spikes; in place."""

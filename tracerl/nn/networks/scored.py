@@ -27,7 +27,7 @@ class ScoredNetwork(FlatModule):
         Returns:
             The outputs y, [*lifetimes, n_out].
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must have forward")
 
     def backward(self, learning_signal: Tensor) -> None:
         """Write the gradient of every parameter into ``score``, in place.
@@ -35,7 +35,7 @@ class ScoredNetwork(FlatModule):
         Args:
             learning_signal: g = d objective / d y_t, [*lifetimes, n_out].
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must have backward")
 
     def states(self, traces: bool = True) -> list[Tensor]:
         """Return every buffer but ``flat`` and ``score``; without ``traces``, what a frozen agent updates alone."""
@@ -60,7 +60,7 @@ class ScoredNetwork(FlatModule):
         Args:
             name: of the network, such as ``policy``.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must have parts")
 
     def reset_state(self, mask: Tensor | None = None) -> None:
         """Reset the state of the episode, in place, in the lifetimes of the mask (bool, [*lifetimes]) or in all."""

@@ -145,7 +145,9 @@ class Checkpoints(ScheduledCallback):
 
         arrays, plain = split(self._failed() if failed else self._runner.capture())
         mine: Parts = {"agent": agent.capture(), "world": arrays, "records": capture_records(records)}
-        info = {**self._describe(), "world": plain, "score": score if math.isfinite(score) else None}
+        diverged = {str(lifetime): problem for lifetime, problem in self._runner.divergence.problems.items()}
+        own = {"world": plain, "score": score if math.isfinite(score) else None, "diverged": diverged}
+        info = {**self._describe(), **own}
         path = write(self._root, step, {**mine, **self._others()}, info)
         prune(self._root, self._settings.keep_last, self._settings.keep_best)
         return path
@@ -221,6 +223,8 @@ def restore_run(
         restore_records(records, of_records)
         arrays = {name: tensor.numpy() for name, tensor in parts["world"].items()}
         kept = runner.restore({**join(arrays, info.world), "step": checkpoint.step, "steps": steps})
+        for lifetime, problem in (info.diverged or {}).items():
+            runner.divergence.problems[checks.whole("diverged", int(lifetime), 0, len(records) - 1)] = problem
     except _UNFIT as error:
         why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise ConfigError("resume", f"cannot use the checkpoint at step {checkpoint.step:,}: {why}") from error

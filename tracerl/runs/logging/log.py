@@ -127,12 +127,12 @@ class RunLog(ScheduledCallback):
             self._points(step, records, agent)
         if distributed:
             arrays = changing(agent)
-            self._writers.write("histograms", lambda writer: writer.histograms(arrays, step))
+            self._writers.write("histograms", lambda writer: writer.histograms(dict(arrays), step))
         if pictured:
             assert self._snapshots is not None
             found = self._snapshots.call(step, records, agent)
             if found:
-                self._writers.write("images", lambda writer: writer.images(found, step))
+                self._writers.write("images", lambda writer: writer.images(dict(found), step))
 
     def call_after_reset(self, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Replace the newest view of an unfinished picture; see ``Schedule.call_after_reset``."""
@@ -145,7 +145,7 @@ class RunLog(ScheduledCallback):
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Log numbers by tag at an env step."""
-        self._writers.write("scalars", lambda writer: writer.scalars(values, step))
+        self._writers.write("scalars", lambda writer: writer.scalars(dict(values), step))
 
     def _points(self, step: int, records: Sequence[Record], agent: Agent | ManyAgents) -> None:
         """Log a point of every curve."""
