@@ -7,7 +7,6 @@ import sys
 import traceback
 import uuid
 import warnings
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from tracerl.config.checks import ConfigError, ConfigWarning, stop
 from tracerl.config.error_messages import check_choices, explain, refuse_options
 from tracerl.config.instantiate import open_keys
 from tracerl.runs import saved
+from tracerl.runs.command_line import show_warning
 from tracerl.runs.launch import RunEnded, RunOrigin, launch
 from tracerl.runs.output import discard_unwritten, dropping_failed_writes
 from tracerl.runs.resume import HasRun, InUse, check_folders, command_line
@@ -50,7 +50,7 @@ def _run_command() -> None:
     run_id = uuid.uuid4().hex[:6]  # shared by all jobs of a sweep, which have different numbers
     hydra_compat.register("tracerl.id", lambda: run_id, use_cache=True)
     hydra_compat.register("tracerl.slug", lambda name: re.sub(r"[^\w.-]+", "-", name))
-    warnings.showwarning = partial(_show_warning, warnings.showwarning)
+    warnings.showwarning = partial(show_warning, ConfigWarning, warnings.showwarning)
     trusted = "--trust" in sys.argv[1:]
     sys.argv[1:] = open_keys([argument for argument in sys.argv[1:] if argument != "--trust"])
     entry = hydra_compat.main(job, _CONFIG_PATH, "run")
@@ -108,16 +108,6 @@ def _folder_of(error: OSError) -> str | None:
                 folder = Path(os.path.abspath(str(frame.f_locals[name])))
                 return key if path.is_relative_to(folder) or folder.is_relative_to(path) else None
     return None
-
-
-def _show_warning(
-    usual: Callable[..., None], message: Warning | str, category: type[Warning], *where: object, **more: object
-) -> None:
-    """Show warnings of tracerl in one line, others as Python does (``usual``)."""
-    if issubclass(category, ConfigWarning):
-        print(f"warning: {message}", file=sys.stderr)
-    else:
-        usual(message, category, *where, **more)
 
 
 def job(cfg: DictConfig) -> float | None:

@@ -68,38 +68,34 @@ class CheckedEnv:
     """
 
     def __init__(self, env: Any, lifetime: int, frozen: np.ndarray[Any, Any]) -> None:
-        self._step, self._reset, self.lifetime, self.frozen, self.failed = env.step, env.reset, lifetime, frozen, False
-        self._space, self._shape = env.observation_space, env.observation_space.shape or None
-        self._observation: Any = None
+        self._step, self._reset = env.step, env.reset
+        self.lifetime, self.frozen, self.failed = lifetime, frozen, False
+        space = env.observation_space
+        self._shape = space.shape or None
+        self._unused = space.sample() if self._shape is None else np.zeros(self._shape)  # observation while frozen
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Take one env step; see ``gymnasium.Env.step``."""
         if self.frozen[self.lifetime]:
-            return self._newest(), 0.0, False, False, {}
+            return self._unused, 0.0, False, False, {}
         self.failed = True
         observation, reward, terminated, truncated, _ = self._step(action)
-        self._observation = self._checked(observation)
+        observation = self._checked(observation)
         reward = reward if type(reward) is float else reward_of(reward)
         terminated = terminated if type(terminated) is bool else flag("terminated", terminated)
         truncated = truncated if type(truncated) is bool else flag("truncated", truncated)
         self.failed = False
-        return self._observation, reward, terminated, truncated, {}
+        return observation, reward, terminated, truncated, {}
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin an episode; see ``gymnasium.Env.reset``. Without options they are None, as for a single env."""
         if self.frozen[self.lifetime]:
-            return self._newest(), {}
+            return self._unused, {}
         self.failed = True
         observation, _ = self._reset(seed=seed, options=options or None)
-        self._observation = self._checked(observation)
+        observation = self._checked(observation)
         self.failed = False
-        return self._observation, {}
-
-    def _newest(self) -> Any:
-        """Return the newest observation; without one, as after a resume, any other of the space, which nothing uses."""
-        if self._observation is None:
-            self._observation = self._space.sample() if self._shape is None else np.zeros(self._shape)
-        return self._observation
+        return observation, {}
 
     def _checked(self, observation: Any) -> Any:
         """Return an observation, as an array if its space has a shape."""

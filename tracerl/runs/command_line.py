@@ -102,7 +102,7 @@ def errors_in_one_line(*bad_input: type[Exception], options: Collection[str] = (
     """
     try:
         with _stopped_by_failed_stdout(), warnings.catch_warnings():
-            warnings.showwarning = partial(_show_warning, warnings.showwarning)
+            warnings.showwarning = partial(show_warning, UserWarning, warnings.showwarning)
             yield
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "matplotlib":
@@ -117,11 +117,16 @@ def errors_in_one_line(*bad_input: type[Exception], options: Collection[str] = (
         stop(str(error))
 
 
-def _show_warning(
-    usual: Callable[..., None], message: Warning | str, category: type[Warning], *where: object, **more: object
+def show_warning(
+    kind: type[Warning],
+    usual: Callable[..., None],
+    message: Warning | str,
+    category: type[Warning],
+    *where: object,
+    **more: object,
 ) -> None:
-    """Show warnings to users in one line, others as Python does (``usual``)."""
-    if issubclass(category, UserWarning):
+    """Show warnings of a kind in one line, others as Python does (``usual``); see ``warnings.showwarning``."""
+    if issubclass(category, kind):
         print(f"warning: {message}", file=sys.stderr)
     else:
         usual(message, category, *where, **more)
