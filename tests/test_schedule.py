@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+import tracerl
 from tests.forks import start
 from tests.helpers import command
 from tests.kills import differences
@@ -290,3 +291,18 @@ def test_run_without_a_checkpoint_says_that_it_begins_anew(
     assert said not in capsys.readouterr().out
     assert run(*broken) == 1
     assert f"{said}{tmp_path / 'run'}: the run begins at step 0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("state", "problem"),
+    [
+        (None, "state must be tensors by name, .*, got None"),
+        ({"n": 5}, "state must be tensors by name, .*, got 5 as 'n'"),
+    ],
+)
+def test_agent_with_a_state_of_another_kind_does_not_begin(state: Any, problem: str, tmp_path: Path) -> None:
+    settings = {"agent": "random", "agent._target_": "tests.toy_envs.Remembering", "steps": 20, "logger": "none"}
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(ConfigError, match=problem):
+        patch.setattr("tests.toy_envs.Remembering.capture", lambda self: state)
+        tracerl.launch(settings, tmp_path)
+    assert not (tmp_path / "checkpoints").exists()

@@ -76,8 +76,8 @@ class RewardScaler(StateModule):
     ten thousand times, and so are the running statistics of the step size.
 
     From the 1001st reward of a lifetime on, |r| is at most the root of the sum of the squares of u so far, unless that
-    sum is 0. It is so large that no task's own rewards reach it, but a wrong reading, such as a reward of a million,
-    would otherwise make all later rewards vanish.
+    sum is 0. A wrong reading, such as a reward of a million, would otherwise make all later rewards vanish. Rewards of
+    one size never reach this bound, and a task whose rewards become much larger reaches it a few times.
     """
 
     discounted: Tensor

@@ -164,6 +164,7 @@ def _checkpoints(setup: Setup, started: float) -> list[ScheduledCallback]:
             "log": None if setup.log is None else setup.log.resume_offset(),
             "resumed": setup.resumed,
             "callbacks": setup.events.capture(),
+            "diverged": {str(lifetime): text for lifetime, text in setup.runner.divergence.problems.items()},
         }
 
     def others() -> dict[str, Mapping[str, Any]]:

@@ -64,6 +64,7 @@ def prepare(
     before, past = _restored(origin, resume, settings, agent, runner, records, steps)
     events = Events(RunState(agent, records, steps, folder), found)
     events.restore(past.get("callbacks", {}))
+    scheduled = _checkpoints(checkpoints, agent, runner, agent_name)
     config, interrupted = _write_config(cfg, origin), DeferredInterrupt()
     logged = _logged_run(cfg, origin, settings, config, steps, initial, past)
     with ExitStack() as opened:
@@ -88,7 +89,7 @@ def prepare(
         interrupted=interrupted,
         evaluations=frozen_copies,
         events=events,
-        checkpoints=_checkpoints(checkpoints, agent, runner, agent_name),
+        checkpoints=scheduled,
         kept={"settings": floats.encode(settings), "config": config, "overrides": list(map(str, origin.overrides))},
         seconds=past.get("seconds", 0.0),
         resumed=past.get("resumed", ()),
@@ -277,7 +278,11 @@ def _checkpoints(settings: Any, agent: Any, runner: "EnvRunner", agent_name: str
     if not all(is_stateful(each) for each in agents_of(agent)):
         print(f"warning: no checkpoints: agent={agent_name} has no capture, restore and reset_episode", file=sys.stderr)
         return None
-    check_state(agent.capture())  # before the run, which would otherwise end at its first checkpoint
+    try:
+        state = agent.capture()
+    except Exception:  # a state can begin to exist in the first step
+        state = {}
+    check_state(state)  # else the run would end at its first checkpoint
     unsupported_reason = runner.unsupported_reason()
     if unsupported_reason:
         print(f"warning: a resumed run will begin a new episode: {unsupported_reason}", file=sys.stderr)

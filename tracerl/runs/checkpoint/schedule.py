@@ -145,9 +145,7 @@ class Checkpoints(ScheduledCallback):
 
         arrays, plain = split(self._failed() if failed else self._runner.capture())
         mine: Parts = {"agent": agent.capture(), "world": arrays, "records": capture_records(records)}
-        diverged = {str(lifetime): problem for lifetime, problem in self._runner.divergence.problems.items()}
-        own = {"world": plain, "score": score if math.isfinite(score) else None, "diverged": diverged}
-        info = {**self._describe(), **own}
+        info = {**self._describe(), "world": plain, "score": score if math.isfinite(score) else None}
         path = write(self._root, step, {**mine, **self._others()}, info)
         prune(self._root, self._settings.keep_last, self._settings.keep_best)
         return path
