@@ -80,7 +80,8 @@ def test_step_of_old_gym_is_named_behind_any_wrapper(wrap: Any) -> None:
 def test_step_of_old_gym_is_named_among_many_lifetimes() -> None:
     envs = SyncVectorEnv([OldStep, OldStep], autoreset_mode=AutoresetMode.DISABLED)
     agents, statistics = IndependentAgents([RecordingAny(), RecordingAny()]), VectorStatistics([Record(), Record()])
-    with pytest.raises(WrongEnvApi, match=r"^the env of lifetime 0 failed in step 1: step must return \(observation"):
+    problem = r"^the env of lifetime 0 failed in step 1: step must return \(observation, reward, term"
+    with pytest.raises(WrongEnvApi, match=problem):
         run_lifetimes(agents, envs, 5, [0, 1], statistics)
 
 

@@ -22,6 +22,8 @@ from tracerl.config.checks import ConfigError
 from tracerl.eval import main
 from tracerl.lifetime.evaluation import Evaluation, evaluate, frozen_copy
 
+CHECKPOINT = "must be newest, best or the name of a folder in checkpoints (step-000000000100)"
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -195,9 +197,9 @@ def test_command_line_evaluates_runs_and_writes_json(
         (["--engine", "fast"], "--engine must be one of auto, torch, fused"),
         (["--episode", 3], "unrecognized arguments: --episode"),
         (["--env", ""], "--env must be the name of an env, got ''"),
-        (["--checkpoint", ""], "--checkpoint must be newest, best or the name of a folder in checkpoints (step-"),
-        (["--checkpoint", "/"], "), got '/'"),
-        (["--checkpoint", "a" * 300], "--checkpoint must be newest, best or the name of a folder in checkpoints ("),
+        (["--checkpoint", ""], f"--checkpoint {CHECKPOINT}, got ''"),
+        (["--checkpoint", "/"], f"--checkpoint {CHECKPOINT}, got '/'"),
+        (["--checkpoint", "a" * 300], f"--checkpoint {CHECKPOINT}, got 'aaa"),
         (["--json", "/proc/none/a.json"], "got '/proc/none/a.json': there is no folder /proc/none"),
         (["--json", "a" * 300], "--json must be a file that can be written, got 'aaa"),
         (["--json", ""], "must be a path, got ''"),

@@ -253,7 +253,7 @@ def test_interrupted_runs_write_their_summary(tmp_path: Path) -> None:
             2,
             "failed",
             50,
-            "the env of lifetime 0 failed in reset after 50 steps: RuntimeError: the simulator",
+            "the env of lifetime 0 failed in reset after 50 steps: RuntimeError: the simulator failed",
         ),
         ("infinity", 2, "diverged", 49, "the env returned the reward inf in step 50 of lifetime 0"),
         ("exit", 1, "failed", 49, "the env failed in step 50: SystemExit: 0"),

@@ -273,13 +273,15 @@ def test_nan_reward_raises_an_error_naming_its_lifetime() -> None:
         )
 
 
+IN_STEP = "the env of lifetime 0 failed in step 50"
+IN_RESET = "the env of lifetime 0 failed in reset after 50 steps"
 BROKEN = {
-    "raise": (EnvFailed, 49, "the env of lifetime 0 failed in step 50"),
-    "reset": (EnvFailed, 50, "the env of lifetime 0 failed in reset after 50 steps"),
-    "exit": (EnvFailed, 49, "the env of lifetime 0 failed in step 50"),
-    "exit_in_reset": (EnvFailed, 50, "the env of lifetime 0 failed in reset after 50 steps"),
-    "tuple": (EnvFailed, 49, "the env of lifetime 0 failed in step 50"),
-    "flag": (EnvFailed, 49, "the env of lifetime 0 failed in step 50"),
+    "raise": (EnvFailed, 49, IN_STEP),
+    "reset": (EnvFailed, 50, IN_RESET),
+    "exit": (EnvFailed, 49, IN_STEP),
+    "exit_in_reset": (EnvFailed, 50, IN_RESET),
+    "tuple": (EnvFailed, 49, IN_STEP),
+    "flag": (EnvFailed, 49, IN_STEP),
     "observation": (Diverged, 49, r"nan in the observation of lifetime 0 at index \[0\] after 49 steps"),
     "first": (Diverged, 50, r"nan in the observation of lifetime 0 at index \[0\] after 50 steps"),
     "shape": (EnvFailed, 49, r"observation must be an array of shape \(1,\), got one of shape \(3,\)"),
@@ -290,7 +292,7 @@ BROKEN = {
     "reward_text": (EnvFailed, 49, "TypeError: reward must be a real number, got '1.0'"),
     "flag_text": (EnvFailed, 49, "TypeError: terminated must be true or false, got 'False'"),
     "undefined": (EnvFailed, 49, "TypeError: terminated must be true or false, got nan"),
-    "two": (EnvFailed, 49, "the env of lifetime 0 failed in step 50"),
+    "two": (EnvFailed, 49, IN_STEP),
 }
 
 

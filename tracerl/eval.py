@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
 from tracerl.runs.command_line import Parser, add_checkpoint_options, errors_in_one_line, failures_in_one_line, path_of
-from tracerl.runs.files import check_named, file_of, write_named
+from tracerl.runs.files import check_output, write_named
 from tracerl.runs.signals import DeferredInterrupt
 
 if TYPE_CHECKING:
@@ -116,8 +116,7 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.env == "":
         raise ConfigError("--env", "must be the name of an env, got ''")
     if arguments.json is not None:
-        with file_of("--json", arguments.json):
-            check_named(arguments.json)
+        check_output("--json", arguments.json)
 
 
 def _lifetimes(asked_for: str, run: "SavedRun") -> list[int]:

@@ -190,8 +190,7 @@ def _examine(
     diverged = faults != 0
     for lifetime in divergence.examine(agents, (statistics.steps + steps * ~statistics.frozen).tolist()):
         statistics.freeze(lifetime)
-    if statistics.frozen.all():  # also where the others stopped before a resume
-        raise Diverged(f"no lifetime is left; the last that stopped: {list(divergence.problems.values())[-1]}")
+    _check_any_left(statistics, list(divergence.problems.values())[-1])  # others can have stopped before a resume
     again = diverged & (faults_of(agents) == 0) & ~ended
     if not again.any():
         return actions
@@ -255,8 +254,13 @@ def _freeze(lifetime: int, problem: str, statistics: VectorStatistics, divergenc
     """End a lifetime whose env or re-initialised agent has numbers that are not finite, under every policy."""
     statistics.freeze(lifetime)
     divergence.report(lifetime, problem, len(statistics.frozen), stops=True)
+    _check_any_left(statistics, problem)
+
+
+def _check_any_left(statistics: VectorStatistics, newest: str) -> None:
+    """Raise Diverged, with the newest problem, if every lifetime has stopped."""
     if statistics.frozen.all():
-        raise Diverged(f"no lifetime is left; the last that stopped: {problem}")
+        raise Diverged(f"no lifetime is left; the last that stopped: {newest}")
 
 
 keep_names(globals(), live_many="run_lifetimes")

@@ -23,7 +23,7 @@ from tracerl.plot.raster import draw_raster
 from tracerl.plot.series import Band, bands_as_csv, read_bands, renamed
 from tracerl.plot.table import FORMATS, NO_INTERVAL, as_csv, as_markdown, as_text, table_rows
 from tracerl.runs.command_line import failures_in_one_line
-from tracerl.runs.files import check_named, file_of, write_named
+from tracerl.runs.files import check_output, file_of, write_named
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,8 +43,7 @@ def make(arguments: argparse.Namespace) -> None:
         print(_table(arguments, kind), end="")
         return
     output = arguments.output or Path(f"{arguments.what}.{kind}")
-    with file_of("--output", output):
-        check_named(output)
+    check_output("--output", output)
     data = _contents(arguments, kind)
     with file_of("--output", output):
         write_named(output, data)

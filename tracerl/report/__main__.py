@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tracerl.config import checks
 from tracerl.runs.command_line import Parser, add_lifetime_options, errors_in_one_line, path_of
-from tracerl.runs.files import check_named, file_of, write_named
+from tracerl.runs.files import check_output, file_of, write_named
 
 _ABOUT = """\
 Write one HTML page about a run or a sweep: curves, areas, milestones, evaluations, spikes, settings and command.
@@ -42,8 +42,7 @@ def main() -> None:
         from tracerl.report import page_of
 
         options = {name: getattr(arguments, name) for name in ("title", "lifetime", "checkpoint", "steps", "trust")}
-        with file_of("--output", arguments.output):
-            check_named(arguments.output)
+        check_output("--output", arguments.output)
         page = page_of(arguments.runs, **options)
         with file_of("--output", arguments.output):
             write_named(arguments.output, page)

@@ -172,6 +172,12 @@ def file_of(option: str, path: Path) -> Iterator[None]:
         raise ConfigError(option, f"must be a file that can be written, got {str(path)!r}: {error}") from error
 
 
+def check_output(option: str, path: Path) -> None:
+    """Raise a ConfigError for a file of an option that ``write_named`` cannot write, before the work for it."""
+    with file_of(option, path):
+        check_named(path)
+
+
 def write_named(path: Path, data: bytes | str) -> None:
     """Write a file that a user has named: ``write_atomic``, but through a link and into a device or a pipe.
 

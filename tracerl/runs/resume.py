@@ -200,11 +200,12 @@ def check_folders(arguments: list[str]) -> None:
     """Check the folders of a command line before Hydra writes into them."""
     for argument in arguments:
         key, _, value = argument.partition("=")
-        folder = Path(value.strip("'\""))
         if key not in ("hydra.run.dir", "hydra.sweep.dir"):
             continue
-        if value in ("", "''", '""'):
+        name = value.strip("'\"")
+        if not name:
             raise ConfigError(key, "must be the path of a folder, got ''")
+        folder = Path(name)
         if folder.is_dir():
             check_folder(folder, key)
             for job in folder.iterdir() if key == "hydra.sweep.dir" else ():

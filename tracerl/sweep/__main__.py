@@ -11,7 +11,7 @@ from tracerl.plot.curves import draw_curves
 from tracerl.plot.style import FORMATS, save
 from tracerl.plot.table import as_csv
 from tracerl.runs.command_line import Parser, errors_in_one_line, path_of
-from tracerl.runs.files import check_named, file_of, write_named
+from tracerl.runs.files import check_output, write_named
 from tracerl.runs.folders import read_jobs
 from tracerl.sweep.effects import draw_effects
 from tracerl.sweep.table import report, rows_of
@@ -63,8 +63,7 @@ def _check_files(arguments: argparse.Namespace) -> None:
             continue
         if option != "csv" and path.suffix.lower().removeprefix(".") not in FORMATS:
             raise ConfigError(f"--{option}", f"must end with .{', .'.join(FORMATS)}; got {str(path)!r}")
-        with file_of(f"--{option}", path):
-            check_named(path)
+        check_output(f"--{option}", path)
 
 
 if __name__ == "__main__":
