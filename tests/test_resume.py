@@ -8,6 +8,8 @@ import yaml
 
 from tests.helpers import command
 from tracerl.config.checks import ConfigError
+from tracerl.runs import versions
+from tracerl.runs.checkpoint import manifest
 from tracerl.runs.resume import OVERRIDES, InUse, check_same_settings, clear, command_line, finished_run, flat
 
 SETTINGS = {"steps": 10, "seed": 0, "env": {"id": "A", "kwargs": {}}, "threads": 1, "resume": True, "list": [1, 2]}
@@ -277,3 +279,21 @@ def test_resumed_run_has_no_setting_more_than_it_had(
     resumed = [text.lstrip("+") for text in command_line([f"resume={run}"])]
     assert [text for text in resumed if not text.startswith(("resume", "hydra"))] == settings
     assert command([f"resume={run}", "steps=30"], monkeypatch, tmp_path) == 0
+
+
+def test_resumed_run_names_packages_of_another_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["env=CartPole", "agent=reflect", "network.hidden=[2]", "engine=torch", "logger=none", "hydra.run.dir=a"]
+    now = manifest.versions()
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest, "versions", lambda: {**now, "torch": "0.1"})
+        patch.setattr("tracerl.runs.execute.of_envs", lambda: {"removed": "1.0", "mujoco": "1.0"})
+        command([*line, "steps=20"], patch, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(versions, "of_envs", lambda: {"mujoco": "2.0", "ale-py": "3.0"})
+        command([*line, "steps=40", "resume=true"], patch, tmp_path)
+    differ = f"torch 0.1, now {now['torch']}; mujoco 1.0, now 2.0"
+    assert f"warning: the numbers can differ from those of a run without a break: {differ}\n" in capsys.readouterr().err
+    command([*line, "steps=60", "resume=true"], monkeypatch, tmp_path)
+    assert "the numbers can differ" not in capsys.readouterr().err

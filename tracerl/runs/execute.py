@@ -5,9 +5,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +27,7 @@ from tracerl.runs.logging.progress import LongRunWarning, ProgressBar
 from tracerl.runs.logging.writers import LoggerFailed
 from tracerl.runs.signals import DeferredInterrupt
 from tracerl.runs.summary import Outcome, seeds_in_words, summarize, write_json
+from tracerl.runs.versions import of_envs
 
 if TYPE_CHECKING:
     from tracerl.runs.evaluations import Evaluations
@@ -154,7 +153,7 @@ def _checkpoints(setup: Setup, started: float) -> list[ScheduledCallback]:
     """Return the callback that writes checkpoints; none without a schedule."""
     if setup.checkpoints is None:
         return []
-    always = {**setup.kept, "obstacle": setup.runner.unsupported_reason(), "env_packages": _env_packages()}
+    always = {**setup.kept, "env_packages": of_envs()}
 
     def describe() -> dict[str, Any]:
         return {
@@ -174,15 +173,6 @@ def _checkpoints(setup: Setup, started: float) -> list[ScheduledCallback]:
     folder, steps = setup.folder, setup.steps
     parts = setup.runner, _ends(setup), describe, others, setup.evaluations, setup.events.checkpoint
     return [Checkpoints(setup.checkpoints, folder, steps, *parts)]
-
-
-def _env_packages() -> dict[str, str]:
-    """Return the versions of the installed packages of envs. Another version can give other transitions."""
-    found = {}
-    for name in ("ale-py", "box2d", "MinAtar", "mujoco", "scikit-learn"):
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
 
 
 def describe(failure: BaseException) -> str:

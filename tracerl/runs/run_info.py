@@ -28,6 +28,7 @@ class RunInfo:
     overrides: list[str] | None = None  # command line; None in older checkpoints
     callbacks: Mapping[str, Any] | None = None  # result of ``callbacks.Events.capture``; None in older checkpoints
     diverged: Mapping[str, str] | None = None  # a message for each lifetime that diverged; None in older checkpoints
+    env_packages: Mapping[str, str] | None = None  # versions of packages of envs; None in older checkpoints
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> "RunInfo":
@@ -94,4 +95,5 @@ _ADDED: dict[str, Check] = {
     "overrides": optional(several(text)),
     "callbacks": optional(mapping),
     "diverged": optional(each(text)),
+    "env_packages": optional(each(text)),
 }

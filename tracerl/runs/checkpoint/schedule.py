@@ -23,6 +23,7 @@ from tracerl.runs.lock import callback_interval
 from tracerl.runs.resume import check_same_settings
 from tracerl.runs.run_info import RunInfo
 from tracerl.runs.saved import CHECKPOINTS, SUMMARY
+from tracerl.runs.versions import changed
 
 if TYPE_CHECKING:
     from tracerl.runs.evaluations import Evaluations
@@ -232,6 +233,9 @@ def restore_run(
         for record in records:
             record.episode_return, record.episode_length = 0.0, 0
     print(f"resumed at step {checkpoint.step:,}" + (", with a new episode" if new_episode else ""), flush=True)
+    if others := changed({**checkpoint.manifest["versions"], **(info.env_packages or {})}):
+        problem = "the numbers can differ from those of a run without a break"
+        print(f"warning: {problem}: {'; '.join(others)}", file=sys.stderr)
     kept_of_log = {name: tensor.numpy() for name, tensor in parts.get("log", {}).items()}
     resumed = [*info.resumed, {"step": checkpoint.step, "new_episode": new_episode}]
     files = {"episodes": info.episodes, "log": info.log, "kept": kept_of_log}
