@@ -16,7 +16,7 @@ from tests.toy_envs import Space
 from tracerl.export.c_program import c_program, write_c_program
 
 GCC = shutil.which("gcc") or shutil.which("cc")
-STRICT = "-std=c99 -Wall -Wextra -Werror -pedantic".split()
+STRICT = "-std=c99 -Wall -Wextra -Wconversion -Werror -pedantic".split()
 CHECKED = "-g -fsanitize=undefined,address -fno-sanitize-recover=all".split()
 DOUBLE, ACTING, GREEDY = "-DTRACERL_REAL=double", "-DTRACERL_LEARN=0", "-DTRACERL_GREEDY=1"
 needs_compiler = pytest.mark.skipif(GCC is None, reason="no C compiler (gcc or cc) is on the path")
@@ -65,15 +65,21 @@ def assert_same_state(expected: dict[str, torch.Tensor], agent: Any, rtol: float
 class Compiled:
     """The C program of an agent of CartPole in this process, with the methods of an agent."""
 
-    def __init__(self, folder: Path, agent: Any) -> None:
+    def __init__(self, folder: Path, agent: Any, *options: str) -> None:
         write_c_program(c_program(agent, recorded=2), folder)
-        subprocess.run([str(GCC), *STRICT, "-O2", "-shared", "-fPIC", "agent.c", "-lm", "-o", "a.so"], cwd=folder)
+        flags = [*STRICT, "-O2", "-shared", "-fPIC", *options]
+        subprocess.run([str(GCC), *flags, "agent.c", "-lm", "-o", "a.so"], cwd=folder, check=True)
         self.library = ctypes.CDLL(str(folder / "a.so"))
         for name in ("agent_start", "agent_step"):
             getattr(self.library, name).restype = ctypes.POINTER(ctypes.c_int32)
 
     def load(self, data: bytes) -> None:
         assert self.library.agent_load(data, ctypes.c_size_t(len(data))) == 1
+
+    def save(self, size: int) -> bytes:
+        data = ctypes.create_string_buffer(size)
+        assert self.library.agent_save(data, ctypes.c_size_t(size)) == size
+        return data.raw
 
     def start(self, observation: np.ndarray) -> int:
         return self.library.agent_start((ctypes.c_double * 4)(*observation))[0]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 import pytest
 
 from tests.c_programs import ACTING, BOUNDED, DOUBLE, GCC, SPIKING, STRICT, TWO, agent_of, needs_compiler
@@ -56,6 +57,50 @@ def test_only_three_functions_of_the_c_library_are_needed(actions: Any, options:
     memory = program.acting if options else program.learning
     assert sizes["memory"] + sizes["words"] == memory.state
     assert sum(sizes.values()) <= memory.ram <= sum(sizes.values()) + 16
+
+
+@needs_compiler
+@pytest.mark.parametrize("actions", [3, BOUNDED], ids=["discrete", "box"])
+@pytest.mark.parametrize("options", [(), (ACTING,)], ids=["learning", "acting"])
+def test_constants_have_the_size_that_is_printed(actions: Any, options: Any, tmp_path: Path) -> None:
+    program = c_program(agent_of(actions, TWO, double=False), recorded=2)
+    write_c_program(program, tmp_path)
+    subprocess.run([str(GCC), *STRICT, "-O0", *options, "-c", "-o", "a.o", "agent.c"], cwd=tmp_path, check=True)
+    listed = subprocess.run(["nm", "-S", "a.o"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    rows = [row.split() for row in listed.stdout.splitlines()]
+    sizes = {row[3].split(".")[0]: int(row[1], 16) for row in rows if len(row) == 4 and row[2] == "r"}
+    of_code = sizes.pop("mark") + sizes.pop("factors")
+    assert of_code == 8 + 9 * 4
+    assert sum(sizes.values()) == (program.acting if options else program.learning).constants, sizes
+
+
+@needs_compiler
+@pytest.mark.parametrize("option", ["-ffast-math", "-ffinite-math-only", "-Ofast"])
+def test_options_that_leave_out_checks_of_numbers_are_an_error(option: str, tmp_path: Path) -> None:
+    write_c_program(c_program(agent_of(3), recorded=2), tmp_path)
+    done = subprocess.run([str(GCC), option, "-c", "agent.c"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode != 0 and "checks for numbers that are not finite" in done.stderr
+
+
+@needs_compiler
+def test_name_of_a_run_does_not_end_a_comment(tmp_path: Path) -> None:
+    program = c_program(agent_of(3), "The agent of s*/r/*\n.", recorded=2)
+    write_c_program(program, tmp_path)
+    assert program.files["agent.h"].startswith("/* The agent of s* /r/ *?.\n")
+    subprocess.run([str(GCC), *STRICT, "-c", "agent.c"], cwd=tmp_path, check=True)
+
+
+def test_all_that_cannot_be_written_is_named_at_once() -> None:
+    agent = agent_of(3, "network=recurrent", "agent.trunk=shared", "optimizer=sgd", engine="torch")
+    named = "^network.recurrent must be false .*; agent.trunk must be separate .*; optimizer.policy must be one of "
+    with pytest.raises(ConfigError, match=named):
+        c_program(agent)
+
+
+def test_actions_of_half_precision_raise_an_error() -> None:
+    space = gym.spaces.Box(-1, 1, (1,), np.float16)
+    with pytest.raises(ConfigError, match="^env must have actions of float32 or float64 .*, got float16$"):
+        c_program(agent_of(space, engine="torch"))
 
 
 def test_functions_have_the_names_of_the_equations() -> None:

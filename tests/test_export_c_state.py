@@ -1,5 +1,7 @@
 """The state of a C program and that of the agent in Python are exchanged both ways."""
 
+import ctypes
+import struct
 import subprocess
 from pathlib import Path
 
@@ -8,8 +10,10 @@ import pytest
 import torch
 
 from tests.c_programs import (
+    ACTING,
     DOUBLE,
     TWO,
+    Compiled,
     agent_of,
     assert_same_state,
     built,
@@ -19,7 +23,7 @@ from tests.c_programs import (
 )
 from tracerl.config.checks import ConfigError
 from tracerl.export.c_program import random_steps, step_line
-from tracerl.export.c_state import load_state, save_state
+from tracerl.export.c_state import _sum_of, load_state, save_state
 
 pytestmark = needs_compiler
 
@@ -71,17 +75,73 @@ def test_states_that_do_not_fit_are_not_loaded(tmp_path: Path) -> None:
         save_state(agent, real="float16")
 
 
-def test_numbers_that_are_not_finite_change_nothing(tmp_path: Path) -> None:
+def test_numbers_that_are_not_finite_change_nothing_but_that_the_last_ones_end_the_episode(tmp_path: Path) -> None:
     agent = agent_of(3, "network.hidden=[9]")
     program, lines = built(agent, tmp_path, DOUBLE), random_steps(agent, 50)
-    run_program(program, lines, "-", tmp_path / "expected")
-    for bad in (
-        step_line(2, np.nan, np.zeros(4), 0),
-        step_line(2, 0.0, np.full(4, np.inf), 0),
-        step_line(3, np.inf, np.zeros(4), []),
+    run_program(program, lines, "-", tmp_path / "same")
+    load_state(agent, (tmp_path / "same").read_bytes())
+    assert agent.policy.eligibility_trace.abs().sum() > 0
+    agent.reset_episode()
+    ended = save_state(agent, real="float64")
+    for bad, expected in (
+        (step_line(2, np.nan, np.zeros(4), 0), (tmp_path / "same").read_bytes()),
+        (step_line(2, 0.0, np.full(4, np.inf), 0), (tmp_path / "same").read_bytes()),
+        (step_line(3, np.inf, np.zeros(4), []), ended),
     ):
         command = [str(program), "-", str(tmp_path / "found")]
         given = "\n".join([*lines, bad])
         done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
         assert done.returncode == 3, done.stderr
-        assert (tmp_path / "found").read_bytes() == (tmp_path / "expected").read_bytes()
+        assert (tmp_path / "found").read_bytes() == expected
+
+
+def test_episode_before_a_loss_of_power_is_dropped_as_in_python(tmp_path: Path) -> None:
+    agent = agent_of(3, "network.hidden=[9]")
+    program, lines = Compiled(tmp_path, agent), random_steps(agent, 50)
+    assert lines[-1].startswith("2")
+    program.load(save_state(agent))
+    program.library.agent_reset_episode()
+    agent.reset_episode()
+    assert program.save(len(save_state(agent))) == save_state(agent)
+
+
+def test_build_that_acts_only_takes_any_reward(tmp_path: Path) -> None:
+    agent = agent_of(3, "network.hidden=[9]")
+    program = Compiled(tmp_path, agent, ACTING)
+    program.start(np.zeros(4))
+    assert program.step(np.nan, np.zeros(4)) in range(3)
+    program.end(np.inf, np.zeros(4), True)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "network.reset=hard",
+        "network.surrogate=triangle",
+        "network.detach_reset=true",
+        "optimizer.policy.eta=0.01",
+        "agent.trace_decay=0.1",
+        "agent.entropy=0.5",
+        "encoder.clip=2",
+    ],
+)
+def test_state_of_an_agent_with_other_settings_is_refused(other: str, tmp_path: Path) -> None:
+    agent = agent_of(3, "network.hidden=[9]")
+    data = save_state(agent_of(3, "network.hidden=[9]", other))
+    with pytest.raises(ConfigError, match="^data must be of an agent with the same settings"):
+        load_state(agent, data)
+    if other == "network.reset=hard":
+        program = Compiled(tmp_path, agent)
+        assert program.library.agent_load(data, ctypes.c_size_t(len(data))) == 0
+        program.load(save_state(agent))
+
+
+def test_state_of_an_earlier_version_without_a_number_of_settings_is_read(tmp_path: Path) -> None:
+    agent = agent_of(3, "network.hidden=[9]")
+    random_steps(agent, 20)
+    body = save_state(agent)[:28] + bytes(4) + save_state(agent)[32:-8]
+    data = body + struct.pack("<Q", _sum_of(body))
+    other = agent_of(3, "network.hidden=[9]")
+    load_state(other, data)
+    assert save_state(other) == save_state(agent)
+    Compiled(tmp_path, agent).load(data)

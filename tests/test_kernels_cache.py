@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numba
 import pytest
 
 from tracerl.kernels import cache as caching
@@ -125,7 +126,20 @@ cached_kernels.doubled(eval(sys.argv[2]))
 """
 
 
-def test_two_processes_compile_at_once_without_conflict(load: Load, tmp_path: Path) -> None:
+def test_folder_of_the_user_has_one_folder_for_each_version_of_the_kernels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numba knows the file of the outermost kernel only, and would load machine code of the version before."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    for version in ("first", "second"):
+        monkeypatch.setattr(compiling, "_digest", lambda version=version: version)
+        assert _folder() == str(tmp_path / version)
+
+
+def test_two_processes_compile_at_once_without_conflict(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiling, "_cache_folder", lambda: str(tmp_path / "cache" / compiling._digest()))
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     for argument in ("1.0", "1"):
         subprocess.run([sys.executable, "-c", TWO, str(tmp_path), argument], env=environment, check=True)

@@ -8,7 +8,7 @@ type, as in the packed state of a float32 agent.
 import hashlib
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from tracerl.kernels.layout import ABSENT, GAUSSIAN
 Array = np.ndarray[Any, Any]
 Place = Callable[[str, int], int]  # from the path of an offset and its value to the value in C
 SOURCES = Path(__file__).parent / "c"
+_SIZES = {"offset": 4, "int32_t": 4, "double": 8}  # bytes of a number in a struct
 
 # Offsets by their path in the record of the agent; those of layers all point at numbers of the network's type.
 _WIDE = re.compile(
@@ -83,6 +84,34 @@ def initialiser(struct: str, record: Any, place: Place, path: str = "") -> str:
     return f"{{{', '.join(parts)}}}"
 
 
+def _settings(struct: str, record: Any, path: str = "") -> Iterator[str]:
+    """Yield the fields of a record that are no offsets and not 0, by their path."""
+    for kind, name in structs()[struct]:
+        value, at = record[name], f"{path}.{name}"
+        if kind.startswith("struct "):
+            yield from _settings(kind.removeprefix("struct "), value, at)
+        elif kind != "offset" and value != 0:
+            yield f"{at} {number(float(value))}"
+
+
+@cache
+def _size_of(struct: str) -> int:
+    """Return the bytes of a struct, in which a number of 8 bytes begins at a multiple of 8, as the struct then does."""
+    size, alignment = 0, _alignment_of(struct)
+    for kind, _ in structs()[struct]:
+        of_struct = kind.startswith("struct ")
+        inner = kind.removeprefix("struct ")
+        own = _alignment_of(inner) if of_struct else _SIZES[kind]
+        size = -(-size // own) * own + (_size_of(inner) if of_struct else _SIZES[kind])
+    return -(-size // alignment) * alignment
+
+
+@cache
+def _alignment_of(struct: str) -> int:
+    kinds = (kind for kind, _ in structs()[struct])
+    return max(_alignment_of(kind.removeprefix("struct ")) if kind not in _SIZES else _SIZES[kind] for kind in kinds)
+
+
 def number(value: float, digits: int = 17) -> str:
     """Return a number as a literal of C that is read back as the same float64, or with 9 digits the same float32."""
     if math.isinf(value):
@@ -99,6 +128,7 @@ class StateLayout:
         reals: how many numbers of the network's type they have.
         words: how many numbers of 64 bits they have.
         identity: a number of 64 bits that another layout does not have.
+        settings: a number of 32 bits that the same layout with other settings does not have; it is not 0.
     """
 
     def __init__(self, agent: Any, learns: bool) -> None:
@@ -132,6 +162,7 @@ class StateLayout:
         listed = [f"{previous.get(each.name, each.name)} {len(each)} {each.is_wide}" for each in self.buffers]
         digest = hashlib.sha256("\n".join([str(learns), *listed]).encode()).digest()
         self.identity = int.from_bytes(digest[:8], "little")
+        self.settings = self._number_of_settings(agent)
 
     def _is_wide(self, path: str) -> bool:
         action = path == "head.action" and not self._is_gaussian
@@ -182,6 +213,22 @@ class StateLayout:
         rows = "".join(f"    {_wrapped(layer)},\n" for layer in layers)
         one = f"static const struct agent agent = {_wrapped(agent)};\n"
         return f"{one}static const struct layer layers[] = {{\n{rows}}};\n"
+
+    @property
+    def table_bytes(self) -> int:
+        """Return how many bytes the records take in C, where numbers of 8 bytes begin at a multiple of 8."""
+        return _size_of("agent") + len(self._text(self._place)[1]) * _size_of("layer")
+
+    def _number_of_settings(self, agent: Any) -> int:
+        """Return a digest of the settings in the records and the constants.
+
+        Those that are 0 do not count, so that a later version can add one that is off.
+        """
+        records = [("agent", self.records.agent[0]), *(("layer", layer) for layer in self.records.layers)]
+        found = [f"{i}{text}" for i, (struct, record) in enumerate(records) for text in _settings(struct, record)]
+        numbers = [*self.records.constants, *np.ravel(getattr(agent.head, "start", 0))]
+        digest = hashlib.sha256("\n".join([*found, *(number(float(value)) for value in numbers)]).encode()).digest()
+        return int.from_bytes(digest[:4], "little") | 1
 
     def values(self) -> tuple[Array, list[int | float]]:
         """Return the present state: the reals, float64, [reals], and the words, each an int or a float."""

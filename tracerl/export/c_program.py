@@ -32,7 +32,7 @@ class Memory:
     Attributes:
         state: the packed state, which ``agent_save`` writes.
         work: vectors and sums that are written before they are read, the newest action, and a flag.
-        constants: the exported state and the tables, which can stay in flash.
+        constants: the exported state and the tables, which can stay in flash; a compiler may leave out some tables.
     """
 
     state: int
@@ -84,7 +84,7 @@ def c_program(agent: Any, about: str = "An agent of tracerl.", recorded: int = 3
     weights = _weights(exported, learning, acting, sizes)
     program = CProgram({}, *memory)
     fields = _fields(exported, learning, acting)
-    fields |= {"ABOUT": about, "MEMORY": "\n".join(f"- {line}" for line in program.lines)}
+    fields |= {"ABOUT": _in_a_comment(about), "MEMORY": "\n".join(f"- {line}" for line in program.lines)}
     sources = ["begin", "layout", *PARTS]
     texts = {name: (SOURCES / f"{name}.c").read_text(encoding="utf-8") for name in sources}
     joined = "\n".join([texts["begin"], texts["layout"], '#include "weights.h"\n', *(texts[name] for name in PARTS)])
@@ -166,7 +166,8 @@ def _memory(layout: StateLayout, sizes: dict[str, int], learns: bool) -> Memory:
     action = layout.records.agent[0]["head"]["n_components"] * (8 if _is_continuous(sizes) else 4)
     reals, _ = layout.values()
     listed = sum(count for _, count in _runs(reals))
-    constants = 4 * listed + 8 * len(_runs(reals)) + 8 * layout.words + 8 * len(layout.records.constants)
+    constants = 4 * listed + 8 * len(_runs(reals)) + 8 * layout.words + 8 * max(1, len(layout.records.constants))
+    constants += layout.table_bytes + (0 if _is_continuous(sizes) else int(action))
     return Memory(4 * layout.reals + 8 * layout.words, 4 * work + int(action) + 4 + 16 * learns, constants)
 
 
@@ -198,11 +199,13 @@ def _state(layout: StateLayout, double: bool) -> str:
     """Return the tables and numbers of one build."""
     reals, words = layout.values()
     runs = _runs(reals)
-    listed = [number(float(value), 17 if double else 9) for start, n in runs for value in reals[start : start + n]]
+    each = [number(float(value), 17 if double else 9) for start, n in runs for value in reals[start : start + n]]
+    listed = [f"R({text})" for text in each]
     places = "".join(f"    {{{start}, {count}}},\n" for start, count in runs)
     bits = [f"{{.word = INT64_C({w})}}" if isinstance(w, int) else f"{{.wide = {number(w)}}}" for w in words]
     return (
-        f"#define LAYOUT UINT64_C(0x{layout.identity:016X})\n#define N_RUNS {len(runs)}\n\n{layout.tables()}\n"
+        f"#define LAYOUT UINT64_C(0x{layout.identity:016X})\n#define SETTINGS UINT32_C(0x{layout.settings:08X})\n"
+        f"#define N_RUNS {len(runs)}\n\n{layout.tables()}\n"
         f"/* The exported state: runs of `memory` that are not zero, their numbers, and all of `words`. */\n"
         f"static const struct {{ int32_t start, count; }} runs[N_RUNS] = {{\n{places}}};\n"
         f"static const real exported_reals[] = {{\n{_rows(listed)}}};\n"
@@ -230,6 +233,11 @@ def _fields(agent: Any, learning: StateLayout, acting: StateLayout) -> dict[str,
         "ACT_REALS": acting.reals,
         "ACT_WORDS": acting.words,
     }
+
+
+def _in_a_comment(text: str) -> str:
+    """Return a line without what would end a comment of C, or the line."""
+    return re.sub(r"[\x00-\x1f\x7f]", "?", text).replace("*/", "* /").replace("/*", "/ *")
 
 
 def _filled(text: str, fields: dict[str, str | int]) -> str:

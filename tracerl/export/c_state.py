@@ -30,7 +30,7 @@ def save_state(agent: Any, *, learns: bool = True, real: str = "float32") -> byt
     check_exportable(agent)
     layout, dtype = StateLayout(agent, learns), np.dtype(real).newbyteorder("<")
     reals, words = layout.values()
-    header = _HEADER.pack(_MARK, layout.identity, dtype.itemsize, layout.reals, layout.words, 0)
+    header = _HEADER.pack(_MARK, layout.identity, dtype.itemsize, layout.reals, layout.words, layout.settings)
     packed = [struct.pack("<q" if isinstance(word, int) else "<d", word) for word in words]
     data = header + reals.astype(dtype).tobytes() + b"".join(packed)
     return data + struct.pack("<Q", _sum_of(data))
@@ -54,11 +54,11 @@ def load_state(agent: Any, data: bytes) -> None:
     check_exportable(agent)
     if len(data) < _HEADER.size + 8 or data[:8] != _MARK:
         raise ConfigError("data", f"must be what agent_save wrote, got {len(data)} bytes that do not begin as it does")
-    _, identity, size, n_reals, n_words, _ = _HEADER.unpack_from(data)
+    _, identity, size, n_reals, n_words, settings = _HEADER.unpack_from(data)
     layouts = {layout.identity: layout for layout in (StateLayout(agent, learns) for learns in (True, False))}
     layout = layouts.get(identity)
-    if layout is None:
-        problem = "must be of an agent with the same settings, got the state of one with other networks or another env"
+    if layout is None or settings not in (layout.settings, 0):  # 0: of an earlier version
+        problem = "must be of an agent with the same settings, got the state of one with other ones or another env"
         raise ConfigError("data", problem)
     expected = _HEADER.size + size * layout.reals + 8 * layout.words + 8
     whole = size in (4, 8) and (n_reals, n_words) == (layout.reals, layout.words) and len(data) == expected

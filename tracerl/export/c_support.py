@@ -26,8 +26,12 @@ def check_exportable(agent: Any) -> None:
     Raises:
         ConfigError: naming the setting, what it must be for a C program and what it is.
     """
-    for key, problem in _problems(agent):
-        raise ConfigError(key, problem)
+    problems = dict(_problems(agent))
+    if not problems and (reason := unsupported(agent.encoder, agent.head, [agent.policy, agent.critic])):
+        problems["agent"] = f"cannot be written as C, because the fused engine cannot compute it: {reason}"
+    if problems:
+        key, *others = problems
+        raise ConfigError(key, "; ".join([problems[key], *(f"{other} {problems[other]}" for other in others)]))
 
 
 def _problems(agent: Any) -> Iterator[tuple[str, str]]:
@@ -37,6 +41,8 @@ def _problems(agent: Any) -> Iterator[tuple[str, str]]:
     if agent.lifetimes.shape:
         yield "agent", f"must be of one lifetime for a C program, got one of {agent.lifetimes.shape[0]}"
     settings = agent.settings
+    of_network = dict(_problems_of_network("network", settings.network))
+    yield from of_network.items()
     for name, needed in (("signal", "td"), ("trunk", "separate"), ("target_rate", 1.0)):
         value = getattr(settings, name)
         if value != needed:
@@ -51,7 +57,10 @@ def _problems(agent: Any) -> Iterator[tuple[str, str]]:
     if type(agent.head) not in (Categorical, MultiCategorical, Discretized, Gaussian):
         problem = f"got a {type(agent.head).__name__} head: use an env with such actions"
         yield "env", f"must have Discrete, MultiDiscrete or Box actions for a C program, {problem}"
-    elif type(agent.head) in (Categorical, MultiCategorical):
+    elif type(agent.head) in (Discretized, Gaussian):
+        if (dtype := agent.head.chosen().dtype) not in (np.float32, np.float64):
+            yield "env", f"must have actions of float32 or float64 for a C program, got {dtype}"
+    else:
         least, greatest = _actions(agent.head)
         if least < _INT32.min or greatest > _INT32.max:
             yield "env", f"must have actions of 32 bits for a C program, got {least:,} to {greatest:,}"
@@ -59,12 +68,10 @@ def _problems(agent: Any) -> Iterator[tuple[str, str]]:
         if learner is not None and type(learner.step_rule) not in _RULES:
             problem = f"got {type(learner.step_rule).__name__}: train with optimizer=intentional"
             yield f"optimizer.{name}", f"must be one of {', '.join(_RULES.values())} for a C program, {problem}"
-    yield from _problems_of_network("network", settings.network)
     if isinstance(settings.critic, Mapping) and type(settings.network) is Dense:
-        yield from _problems_of_network("agent.critic", replace(settings.network, **settings.critic))
-    reason = unsupported(agent.encoder, agent.head, [agent.policy, agent.critic])
-    if reason:
-        yield "agent", f"cannot be written as C, because the fused engine cannot compute it: {reason}"
+        for key, problem in _problems_of_network("agent.critic", replace(settings.network, **settings.critic)):
+            if key.removeprefix("agent.critic.") in settings.critic:  # others are those of the policy
+                yield key, problem
 
 
 def _actions(head: Categorical | MultiCategorical) -> tuple[int, int]:

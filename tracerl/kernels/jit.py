@@ -116,33 +116,39 @@ def prepare(compiled: Any, *arguments: Any) -> None:
         return
     print("compiling the fused engine's kernels: once on this machine, about a minute", file=sys.stderr, flush=True)
     function = compiled.py_func
-    task = pickle.dumps(sys.path) + pickle.dumps((function.__module__, function.__name__, signature))
+    task = pickle.dumps(sys.path) + pickle.dumps((_folder(), function.__module__, function.__name__, signature))
     silent = subprocess.DEVNULL  # after a failure, the caller compiles and gets the error
     command = [sys.executable, "-c", _COMPILE_THERE]
-    environment = {**os.environ, "NUMBA_CACHE_DIR": _folder()}
     options: dict[str, Any] = {"stdout": silent, "stderr": silent, "start_new_session": True, "check": False}
     with alone(_folder(), f"{function.__module__}.{function.__name__} {signature}"):
         if not cache.holds(signature, compiled.targetctx):
-            subprocess.run(command, input=task, env=environment, **options)
+            subprocess.run(command, input=task, **options)
 
 
 _COMPILE_THERE = """
 import importlib, pickle, sys
 sys.path[:] = pickle.load(sys.stdin.buffer)
-module, name, signature = pickle.load(sys.stdin.buffer)
+folder, module, name, signature = pickle.load(sys.stdin.buffer)
+from tracerl.kernels import jit
+jit._folder = lambda: folder
 getattr(importlib.import_module(module), name).compile(signature)
 """
 
 
 def _folder() -> str:
-    """Return the folder for machine code: the user's or the default one."""
+    """Return the folder for machine code of the current sources, below NUMBA_CACHE_DIR or in the user's cache."""
     config: Any = numba.config
-    return writable(config.CACHE_DIR or _cache_folder())
+    return writable(str(Path(config.CACHE_DIR) / _digest()) if config.CACHE_DIR else _cache_folder())
+
+
+def _cache_folder() -> str:
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return str(Path(home) / "tracerl" / "kernels" / _digest())
 
 
 @functools.cache
-def _cache_folder() -> str:
-    """Return a folder in the user's cache for the current sources.
+def _digest() -> str:
+    """Return a digest of the current sources.
 
     numba checks the file of the outermost kernel only, and would not notice a change to a kernel that it calls. The
     sources outside this package, but for the step types, are not part of the digest: kernels repeat the constants of
@@ -155,5 +161,4 @@ def _cache_folder() -> str:
         here.parent / "lifetime" / "protocol.py",
     ]:  # defines the numbers of the step types
         digest.update(path.read_bytes())
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return str(Path(home) / "tracerl" / "kernels" / digest.hexdigest()[:16])
+    return digest.hexdigest()[:16]

@@ -16,8 +16,10 @@ static int act(void)
     }
 #endif
     words[agent.fault].word |= !is_sound(scratch.output);
+    if (words[agent.fault].word != 0)
+        return 0;
     choose(newest);
-    return words[agent.fault].word == 0;
+    return 1;
 }
 
 #if TRACERL_LEARN
@@ -71,10 +73,10 @@ static void learn(double reward, const double *observation, int continues)
 }
 #endif
 
-/* Whether the agent is sound and what arrives is finite. */
+/* Whether the agent is sound and what arrives is finite; a build that does not learn takes any reward. */
 static int is_ready(double reward, const double *observation)
 {
-    double total = reward * 0;
+    double total = TRACERL_LEARN ? reward * 0 : 0;
     for (int i = 0; i < AGENT_OBSERVED; i++)
         total += observation[i] * 0;
     return total == 0 && words[agent.fault].word == 0;
@@ -111,20 +113,30 @@ const agent_action *agent_step(double reward, const double *observation)
 int agent_end(double reward, const double *observation, int terminated)
 {
     prepare();
-    if (!is_ready(reward, observation))
+    if (!is_ready(reward, observation)) {
+        agent_reset_episode();
         return 0;
+    }
 #if TRACERL_LEARN
     learn(reward, observation, !terminated);
     if (words[agent.fault].word != 0)
         return 0;
-    clear(&agent.critic);
-    memory[agent.log_prob_trace.trace] = 0;
-    if (agent.reward_scaler.discounted != ABSENT)
-        words[agent.reward_scaler.discounted].wide = 0;
 #else
     (void)terminated;
     encode(observation, 0);
 #endif
-    clear(&agent.policy);
+    agent_reset_episode();
     return 1;
+}
+
+void agent_reset_episode(void)
+{
+    prepare();
+    clear(&agent.policy);
+#if TRACERL_LEARN
+    clear(&agent.critic);
+    memory[agent.log_prob_trace.trace] = 0;
+    if (agent.reward_scaler.discounted != ABSENT)
+        words[agent.reward_scaler.discounted].wide = 0;
+#endif
 }

@@ -17,7 +17,7 @@
 #define TRACERL_REAL float /* type of the networks; double computes as dtype=float64 does */
 #endif
 
-#define AGENT_OBSERVED @OBSERVED@ /* numbers in an observation */
+#define AGENT_OBSERVED @OBSERVED@ /* numbers in an observation; the README says in which order */
 #define AGENT_COMPONENTS @COMPONENTS@ /* numbers in an action */
 typedef @ACTION@ agent_action; /* @ACTION_MEANING@ */
 
@@ -34,7 +34,8 @@ typedef @ACTION@ agent_action; /* @ACTION_MEANING@ */
 extern "C" {
 #endif
 
-/* Begin an episode and return the first action, [AGENT_COMPONENTS]; it stays valid until the next call.
+/* Begin an episode and return the first action, [AGENT_COMPONENTS]. The pointer is the same in every call, and what it
+ * points at changes only where another action is returned.
  *
  * NULL, with nothing changed, where a number that arrives is not finite; NULL too once a number of the agent itself is
  * no longer finite, until agent_reset or agent_load. */
@@ -45,13 +46,18 @@ const agent_action *agent_start(const double *observation);
 const agent_action *agent_step(double reward, const double *observation);
 
 /* Learn from the last transition of an episode. `terminated` is 0 where a time limit ended the episode, so that the
- * value of the last observation counts. Returns 1, or 0 where the others return NULL. */
+ * value of the last observation counts. Returns 1, or 0 where the others return NULL: the episode then ends without
+ * learning from this transition. */
 int agent_end(double reward, const double *observation, int terminated);
+
+/* End an episode without a transition, and learn nothing: after a loss of power, between agent_load and agent_start. */
+void agent_reset_episode(void);
 
 /* Write the whole state to a buffer of AGENT_STATE_BYTES or more; return how many were written, 0 if it is too small. */
 size_t agent_save(void *buffer, size_t size);
 
-/* Read a state of the same build; return 1, or 0 with nothing changed where the bytes are not such a state. */
+/* Read a state of the same build of an agent with the same settings; return 1, or 0 with nothing changed where the
+ * bytes are not such a state. */
 int agent_load(const void *buffer, size_t size);
 
 /* Return to the state of the export. The other functions begin with it. */

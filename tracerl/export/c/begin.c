@@ -7,8 +7,9 @@
 
 #include <math.h>
 
-#ifdef __FAST_MATH__
-#error "compile agent.c without -ffast-math: it checks for numbers that are not finite"
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+#error "compile agent.c without -ffast-math and -ffinite-math-only: it checks for numbers that are not finite"
 #endif
 
 typedef TRACERL_REAL real;
+#define R(number) ((real)(number))

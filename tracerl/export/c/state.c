@@ -1,7 +1,8 @@
 /* The state of the agent: as it was exported, and to and from bytes.
  *
  * Bytes of a saved state, little-endian: 8 of a mark, 8 of the layout's number, 4 of the size of a real, 4 of their
- * count, 4 of the count of words, 4 of zeros; then the reals, the words, and 8 of the FNV-1a sum of all before. */
+ * count, 4 of the count of words, 4 of the settings' number (0 in states of earlier versions); then the reals, the
+ * words, and 8 of the FNV-1a sum of all before. */
 
 static const unsigned char mark[8] = {'t', 'r', 'a', 'c', 'e', 'r', 'l', '1'};
 static int is_prepared;
@@ -57,7 +58,7 @@ static unsigned char *put_header(unsigned char *to)
     to = put(to, sizeof(real), 4);
     to = put(to, AGENT_REALS, 4);
     to = put(to, AGENT_WORDS, 4);
-    return put(to, 0, 4);
+    return put(to, SETTINGS, 4);
 }
 
 /* A real and its bits; the second member is that of the same size. */
@@ -89,9 +90,12 @@ int agent_load(const void *buffer, size_t size)
     if (size != AGENT_STATE_BYTES || get(from + size - 8, 8) != sum_of(from, size - 8))
         return 0;
     put_header(header);
-    for (int i = 0; i < 32; i++)
-        if (header[i] != *from++)
+    for (int i = 0; i < 28; i++)
+        if (header[i] != from[i])
             return 0;
+    if (get(from + 28, 4) != SETTINGS && get(from + 28, 4) != 0)
+        return 0;
+    from += 32;
     for (int i = 0; i < AGENT_REALS; i++, from += sizeof(real)) {
         union real_bits bits;
         bits.bits_64 = get(from, (int)sizeof(real));
