@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tests.helpers import bare, make_agent
 from tests.test_networks import network_of
+from tests.toy_envs import Space
 from tracerl.config.checks import ConfigError
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import Network
@@ -274,7 +275,14 @@ def test_every_torch_optimiser_without_a_closure_runs() -> None:
         assert (network.flat > start).all(), name
 
 
-@pytest.mark.parametrize("name", ["adam", "LBFGS", "Optimizer", "lr_scheduler", "__doc__", 3, None])
+@pytest.mark.parametrize("name", [name for name in ("Adafactor", "Muon") if hasattr(torch.optim, name)])
+def test_torch_optimiser_over_whole_tensors_is_for_one_lifetime(name: str) -> None:
+    make_agent(Space(4, 2), "optimizer=torch", f"optimizer.policy.name={name}")
+    with pytest.raises(ConfigError, match=f"^optimizer must be of an elementwise class .*, got {name}"):
+        make_agent(Space(4, 2), "optimizer=torch", f"optimizer.policy.name={name}", seed=[0, 1])
+
+
+@pytest.mark.parametrize("name", ["adam", "LBFGS", "SparseAdam", "Optimizer", "lr_scheduler", "__doc__", 3, None])
 def test_a_name_that_is_no_torch_optimiser_is_named(name: Any) -> None:
     with pytest.raises(ConfigError, match=rf"name must be one of ASGD, .*Adam, .*; got {name!r}"):
         TorchOptim(name, {"lr": 0.01})

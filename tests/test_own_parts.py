@@ -14,6 +14,7 @@ from tracerl.nn.encoders.raw import Raw, RawEncoder
 from tracerl.nn.heads import Head
 from tracerl.nn.networks import Dense
 from tracerl.optim import ObGD
+from tracerl.runs.launch import RunEnded
 
 HERE = "tests.test_own_parts."
 
@@ -42,6 +43,23 @@ class Temporal(Nameless):
 class Failing(EncoderSettings):
     def build(self, shape: Any, ticks: int, lifetimes: Any) -> Any:
         return shape.no_such_thing
+
+
+class Late(Nameless):
+    def build(self, shape: Any, ticks: int, lifetimes: Any) -> Encoder:
+        return LateEncoder(shape, shape[0], self, lifetimes, ticks if ticks > 1 else None)
+
+
+class LateEncoder(NamelessEncoder):
+    """An encoder that raises an error at its sixteenth observation."""
+
+    seen = 0
+
+    def forward(self, observation: torch.Tensor, first: Any = False) -> torch.Tensor:
+        self.seen += 1
+        if self.seen == 16:
+            raise KeyError("late")
+        return super().forward(observation, first)
 
 
 class NoRule(ObGD):
@@ -97,6 +115,16 @@ def test_error_of_a_part_is_one_line_with_its_traceback_in_a_file(
     assert "Traceback" in (text := (tmp_path / "error.txt").read_text())
     assert "no_such_thing" in text or "observation_space" in text
     assert not (tmp_path / "config.yaml").exists()
+
+
+def test_error_of_a_part_in_a_step_is_one_line_with_its_place(tmp_path: Path) -> None:
+    settings = {**SMALL, "env": "Pendulum", "encoder": "raw", "encoder._target_": HERE + "Late", "checkpoint.every": 10}
+    where = r"in LateEncoder\.forward \(test_own_parts\.py, line \d+\) after 15 env steps"
+    with pytest.raises(RunEnded, match=rf"^failed: KeyError: 'late' {where} \(traceback in .*error\.txt\)$"):
+        tracerl.launch(settings, tmp_path)
+    assert 'raise KeyError("late")' in (tmp_path / "error.txt").read_text()
+    assert "failed" in (tmp_path / "summary.json").read_text()
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-000000000010"]
 
 
 @pytest.mark.parametrize(

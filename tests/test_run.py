@@ -196,6 +196,13 @@ def test_run_ends_and_stops_writing_after_another_took_its_folder(
     assert left.isdisjoint({"summary.json", "error.txt", "returns.npz", "checkpoints"})
 
 
+@pytest.mark.parametrize("steps", ["steps=3e1", "env.steps=3e1"])
+def test_steps_may_be_written_with_an_exponent(run_here: Run, tmp_path: Path, steps: str) -> None:
+    run_here("env=CartPole", "agent=q_lambda", "network.hidden=[2]", "engine=torch", steps, "hydra.run.dir=here")
+    config = yaml.safe_load((tmp_path / "here" / "config.yaml").read_text())
+    assert config["steps"] == 30 and isinstance(config["steps"], int)
+
+
 def test_random_agent_runs_in_any_env(run_here: Run) -> None:
     path = last_line(run_here("env=gymnasium", "env.id=Pendulum-v1", "agent=random", "steps=500"))
     assert json.loads(Path(path).read_text())["episodes"] == 2

@@ -395,6 +395,7 @@ def test_the_command_line_changes_a_space_by_name(tmp_path: Path) -> None:
         (["space=default", "hydra.run.dir=x"], "hydra.run.dir must not be set"),
         (["space=default", "resume=true"], "resume must not be set"),
         (["space=default", "steps=0"], "steps must be a whole number of 1 or above, got 0"),
+        (["space=default", "on_nonfinite=go"], "on_nonfinite must be one of freeze, stop, reset_life; got 'go'"),
         (["space=default", "--trials", "0"], "--trials must be a whole number from 1 to 9223372036854775807, got 0"),
         (["space=default", "--trials", str(2**63)], "--trials must be a whole number from 1 to 9223372036854775807"),
         (["space=default", "--sampler", "cma"], "argument --sampler: invalid choice: 'cma'"),

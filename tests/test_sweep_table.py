@@ -188,6 +188,9 @@ def test_number_of_requested_jobs_is_that_of_the_grid(tmp_path: Path) -> None:
     hydra = {"sweeper": {"params": {"agent.x": "0.1,0.2"}}, "overrides": {"task": task}}
     (tmp_path / "multirun.yaml").write_text(yaml.safe_dump({"hydra": hydra}))
     assert jobs_asked_for(tmp_path) == 20
+    hydra["overrides"] = {"task": ["env=CartPole,Acrobot", "agent.x=0.3"]}  # in place of the two of the params
+    (tmp_path / "multirun.yaml").write_text(yaml.safe_dump({"hydra": hydra}))
+    assert jobs_asked_for(tmp_path) == 2
     hydra["sweeper"]["_target_"] = "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"
     (tmp_path / "multirun.yaml").write_text(yaml.safe_dump({"hydra": hydra}))
     assert jobs_asked_for(tmp_path) is None

@@ -49,7 +49,7 @@ def _run_command() -> None:
     full_error = os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises instead of printing
     run_id = uuid.uuid4().hex[:6]  # shared by all jobs of a sweep, which have different numbers
     hydra_compat.register("tracerl.id", lambda: run_id, use_cache=True)
-    hydra_compat.register("tracerl.slug", lambda name: re.sub(r"[^\w.-]+", "-", name))
+    hydra_compat.register("tracerl.slug", lambda name: re.sub(r"[^\w.-]+|^\.+", "-", name))
     warnings.showwarning = partial(show_warning, ConfigWarning, warnings.showwarning)
     trusted = "--trust" in sys.argv[1:]
     sys.argv[1:] = open_keys([argument for argument in sys.argv[1:] if argument != "--trust"])
@@ -121,7 +121,7 @@ def job(cfg: DictConfig) -> float | None:
 
     Raises:
         ConfigError: a setting cannot be used.
-        RunEnded: the env failed or a number diverged.
+        RunEnded: the env, an agent or a part failed, or a number diverged.
         KeyboardInterrupt: SIGINT arrived. The summary is written, as ``finished`` if the run had ended.
     """
     from tracerl.runs.execute import keep_traceback

@@ -124,9 +124,9 @@ def _check_known(node: DictConfig, key: str) -> None:
         raise ConfigError(key, f"must be settings with a _target_, got {'null' if node is None else node}")
     taken = _taken(node["_target_"], key)
     names = [str(name) for name in node]
-    for name in names:
+    for name in [] if _takes_any(node["_target_"]) else names:
         if name not in taken and name != "_target_" and not (key == "logger" and _is_target(node[name])):
-            exists = sorted(other for other in names if other in taken)
+            exists = sorted(other for other in names if other in taken) or sorted(taken)
             raise ConfigError(f"{key}.{name}", f"does not exist. Keys of {key}: {', '.join(exists)}")
     for field in _settings(hydra.utils.get_object(node["_target_"])):
         if field.default is MISSING and field.default_factory is MISSING and field.name not in names:
@@ -150,6 +150,13 @@ def _unknown(cfg: DictConfig, where: str) -> ConfigError | None:
 def _is_target(node: Any) -> bool:
     """Return whether a setting is to be built itself, as each logger is."""
     return isinstance(node, DictConfig) and "_target_" in node
+
+
+def _takes_any(target: str) -> bool:
+    """Return whether a class or function has ``**settings`` and does not say which these are."""
+    built = hydra.utils.get_object(target)
+    kinds = [parameter.kind for parameter in inspect.signature(built).parameters.values()]
+    return inspect.Parameter.VAR_KEYWORD in kinds and not _settings(built)
 
 
 def _taken(target: str, key: str) -> set[str]:

@@ -12,15 +12,17 @@ from tracerl.nn.flat_parameters import FlatModule
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.optim.rule import StepRule
 
+_OVER_ALL = ("Adafactor", "Muon")  # whose step of one number depends on the others of its tensor
+
 
 def _names() -> list[str]:
-    """Return the names of the optimisers of the installed torch but LBFGS, which needs a closure."""
+    """Return the names of the optimisers of the installed torch that take a step by a dense gradient alone."""
     optimizer = torch.optim.Optimizer
     classes = {name: item for name, item in vars(torch.optim).items() if isinstance(item, type)}
     return sorted(
         name
         for name, item in classes.items()
-        if issubclass(item, optimizer) and item is not optimizer and name != "LBFGS"
+        if issubclass(item, optimizer) and item is not optimizer and name not in ("LBFGS", "SparseAdam")
     )
 
 
@@ -28,9 +30,9 @@ def _names() -> list[str]:
 class TorchOptim:
     """A class of torch.optim; ``build`` makes the rule.
 
-    All lifetimes share one optimiser. With many lifetimes, use an elementwise one (SGD, RMSprop, Adam, ...). Its count
-    of steps is that of the lifetime with most. LBFGS is not supported: it needs a closure that evaluates the loss
-    again, and an agent processes each transition once.
+    All lifetimes share one optimiser, so that many lifetimes need an elementwise one (SGD, RMSprop, Adam, ...). Its
+    count of steps is that of the lifetime with most. LBFGS is not supported: it needs a closure that evaluates the loss
+    again, and an agent processes each transition once. SparseAdam takes no dense gradients.
 
     Attributes:
         name: of the class, e.g. ``Adam``.
@@ -46,8 +48,8 @@ class TorchOptim:
         if not isinstance(self.kwargs, Mapping):
             raise checks.ConfigError("kwargs", f"must map argument names to values, got {self.kwargs!r}")
         try:
-            self.make([torch.nn.Parameter(torch.zeros(2, 2))])
-        except (TypeError, ValueError) as error:
+            self.initial_state()
+        except (TypeError, ValueError, RuntimeError) as error:
             raise checks.ConfigError("kwargs", f"must suit torch.optim.{self.name}: {error}") from error
 
     def make(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
@@ -68,7 +70,10 @@ class TorchOptim:
         return {name: float(state[name].flatten()[0]) for name in state if isinstance(state[name], Tensor)}
 
     def build(self, network: FlatModule, trace_decay: float, lifetimes: Lifetimes) -> "TorchStep":
-        """Make the rule for one network."""
+        """Make the rule for one network; a ConfigError for an optimiser that would mix the lifetimes."""
+        if lifetimes.shape and self.name in _OVER_ALL:
+            problem = f"must be of an elementwise class of torch.optim for several lifetimes, got {self.name}"
+            raise checks.ConfigError("optimizer", problem)
         return TorchStep(self, network, lifetimes)
 
 

@@ -229,7 +229,8 @@ def launch(settings: Settings, folder: str | Path | None = None, *, callbacks: S
 
     Raises:
         ConfigError: naming the setting.
-        RunEnded: the env, a callback or the start of a logger failed, or a number diverged. The summary is written.
+        RunEnded: the env, an agent or part, a callback or the start of a logger failed, or a number diverged. The
+            summary is written.
         KeyboardInterrupt: SIGINT arrived. The summary is written, as ``finished`` if the run had ended.
         SystemExit: SIGTERM or SIGUSR2 arrived, with 128 + the signal. The summary is written too.
     """

@@ -5,16 +5,19 @@ torch and Gymnasium are imported inside the functions, so that ``--help`` and th
 
 import os
 import sys
+import sysconfig
+import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from tracerl.config import checks
-from tracerl.config.checks import ConfigError, ConfigWarning, NotMade
+from tracerl.config.checks import ConfigError, ConfigWarning, NotMade, described
 from tracerl.config.instantiate import value, with_current_keys
 from tracerl.config.moved import keep_names
 from tracerl.runs import saved
@@ -22,7 +25,7 @@ from tracerl.runs.build import check_counts, check_engine, with_input
 from tracerl.runs.by_input import KINDS, kind_of_space
 from tracerl.runs.output import dropping_failed_writes
 from tracerl.runs.prepare import RunOrigin as RunOrigin
-from tracerl.runs.prepare import built, compared, make_agent, make_runner, prepare
+from tracerl.runs.prepare import built, check_evaluations, compared, make_agent, make_runner, prepare
 from tracerl.runs.resume import check_folder, finished_run
 from tracerl.runs.saved import OVERRIDES
 
@@ -43,7 +46,7 @@ def launch(cfg: DictConfig, origin: RunOrigin, callbacks: Sequence[Any] = ()) ->
 
     Raises:
         ConfigError: a setting cannot be used.
-        RunEnded: the env, a callback or the start of a logger failed, or a number diverged.
+        RunEnded: the env, an agent or part, a callback or the start of a logger failed, or a number diverged.
         KeyboardInterrupt: SIGINT arrived. The summary is written, as ``finished`` if the run had ended.
         SystemExit: SIGTERM or SIGUSR2 arrived, with 128 + the signal. The summary is written too.
     """
@@ -56,7 +59,7 @@ def _launch(cfg: DictConfig, origin: RunOrigin, callbacks: Sequence[Any]) -> dic
     from tracerl.runs.lock import RunLock
     from tracerl.runs.summary import closing_lines
 
-    cfg = with_current_keys(cfg, ConfigWarning)
+    cfg = _current(cfg)
     folder, steps = origin.folder, _check(cfg)
     _warn_of_other_env(cfg, origin.overrides)
     check_folder(folder, origin.key)
@@ -74,7 +77,14 @@ def _launch(cfg: DictConfig, origin: RunOrigin, callbacks: Sequence[Any]) -> dic
         with _failed_run(folder):
             setup = prepare(cfg, origin, steps, run_lock, resume, callbacks)
         forget_traceback(folder)
-        summary = run(setup)
+        try:
+            summary = run(setup)
+        except ConfigError:
+            raise
+        except Exception as error:  # of the code of an agent or a part
+            steps_taken = max(record.step for record in setup.records)
+            problem = f"{described(error)}{_place(error)} after {steps_taken:,} env steps"
+            raise _run_ended("failed", problem, folder) from error
     places = [] if setup.log is None else setup.log.places()
     print("\n".join(closing_lines(summary, folder, places)), flush=True)
     if summary["status"] == "interrupted":
@@ -123,14 +133,35 @@ def _failed_run(folder: Path) -> Iterator[None]:
         raise _run_ended("failed", describe(failure), folder) from failure
 
 
+def _place(error: Exception) -> str:
+    """Return in words where the user's own code raised an error or called what raised it; empty without such code."""
+    others = sysconfig.get_paths()["stdlib"], "site-packages", "dist-packages"
+    found = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        file, module = frame.f_code.co_filename, str(frame.f_globals.get("__name__"))
+        if module.partition(".")[0] != "tracerl" and not any(each in file for each in others):
+            found = f" in {frame.f_code.co_qualname} ({Path(file).name}, line {line})"
+    return found
+
+
 def _run_ended(status: str, error: str, folder: Path) -> RunEnded:
     return RunEnded(f"{status}: {error} (traceback in {folder / 'error.txt'})")
 
 
+def _current(cfg: DictConfig) -> DictConfig:
+    """Return a config with the present names of its keys, and with whole numbers where steps are given as 1e5."""
+    cfg = with_current_keys(cfg, ConfigWarning)
+    for key in ("steps", "env.steps"):
+        given = OmegaConf.select(cfg, key)
+        if isinstance(given, float) and given.is_integer():
+            cfg = deepcopy(cfg)
+            OmegaConf.update(cfg, key, int(given))
+    return cfg
+
+
 def _check(cfg: DictConfig) -> int:
     """Check the settings of the run and return its number of steps."""
-    steps = value(cfg, "steps")
-    steps = checks.whole("steps", int(steps) if isinstance(steps, float) and steps.is_integer() else steps, 1)  # 1e5
+    steps = checks.whole("steps", value(cfg, "steps"), 1)
     check_counts(cfg, cfg.seed)
     if not isinstance(cfg.resume, (bool, str)):
         raise ConfigError("resume", f"must be true, false, auto, or the folder of a run, got {cfg.resume!r}")
@@ -155,12 +186,17 @@ def check_run(cfg: DictConfig, agent_name: str) -> DictConfig:
         ConfigError: a setting cannot be used.
         EnvFailed: the env raised an exception.
     """
-    cfg = with_current_keys(cfg, ConfigWarning)
+    from tracerl.lifetime.divergence import DivergenceCheck
+
+    cfg = _current(cfg)
     _check(cfg)
-    spec, *_ = built(cfg)
+    spec, _, evaluations, *_ = built(cfg)
     with closing(make_runner(cfg, spec)) as runner:
         cfg = with_input(cfg, kind_of_space(runner.observation_space))
-        check_engine(cfg.engine, make_agent(cfg, spec, runner, agent_name), agent_name)
+        agent = make_agent(cfg, spec, runner, agent_name)
+        check_engine(cfg.engine, agent, agent_name)
+        check_evaluations(evaluations, agent)
+    DivergenceCheck(cfg.on_nonfinite)  # checks it
     return cfg
 
 

@@ -59,6 +59,7 @@ def prepare(
     runner = make_runner(cfg, spec)
     cfg = with_input(cfg, kind_of_space(runner.observation_space))
     agent, settings = _announced_agent(cfg, spec, runner, agent_name), compared(cfg)
+    check_evaluations(evaluations, agent)
     records = _records(cfg, spec, runner, agent)
     initial = constants(agent)
     before, past = _restored(origin, resume, settings, agent, runner, records, steps)
@@ -214,7 +215,7 @@ def _callbacks(cfg: DictConfig) -> dict[str, Any]:
     from tracerl.lifetime.callbacks import named
 
     plain: Any = OmegaConf.to_container(cfg)
-    wanted = plain.get("callbacks") or {}  # earlier runs have none
+    wanted = {} if plain.get("callbacks") is None else plain["callbacks"]  # earlier runs have none
     if not isinstance(wanted, dict):
         raise ConfigError("callbacks", f"must be a mapping of names to callbacks, got {wanted!r:.200}")
     found = {}
@@ -236,6 +237,16 @@ def _kept_by(episodes: "EpisodeLog", events: "Events") -> "Keep":
         events.keep(lifetime, step, episode_return, length)
 
     return keep
+
+
+def check_evaluations(settings: Any, agent: Any) -> None:
+    """Raise a ConfigError if the agent cannot take the actions that evaluations during the run need."""
+    from tracerl.lifetime.evaluation import frozen_copy
+    from tracerl.lifetime.protocol import agents_of
+
+    if settings.every is not None and settings.greedy:
+        with checks.under("eval"):
+            frozen_copy(agents_of(agent)[0], greedy=True)
 
 
 def _evaluations(

@@ -16,6 +16,7 @@ def jobs_asked_for(folder: Path) -> int | None:
             return None
         params = [f"{key}={value}" for key, value in (settings["sweeper"].get("params") or {}).items()]
         overrides = OverridesParser.create().parse_overrides([*params, *settings["overrides"]["task"]])
-        return prod(len(list(o.sweep_string_iterator())) for o in overrides if o.is_sweep_override())
+        latest = {override.key_or_group: override for override in overrides}  # which replace those of the params
+        return prod(len(list(o.sweep_string_iterator())) for o in latest.values() if o.is_sweep_override())
     except Exception:  # another sweeper or Hydra's grammar can cause any error; the number is optional
         return None
