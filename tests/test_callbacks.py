@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 import tracerl
 from tests.helpers import command
@@ -12,6 +14,7 @@ from tests.kills import same_bits
 from tests.test_loggers import rows
 from tracerl.config.checks import ConfigError
 from tracerl.lifetime.callbacks import named
+from tracerl.lifetime.record import Record
 from tracerl.runs.launch import RunEnded
 
 SMALL: dict[str, Any] = {"network.hidden": [4], "logger": "none", "steps": 60, "checkpoint.every": 25}
@@ -71,6 +74,14 @@ class Misspelt(Recorded):
     on_gpu = True  # no method
 
     def on_setp(self, run: tracerl.RunState) -> None: ...
+
+
+class Waiting(tracerl.Callback):
+    async def on_step(self, run: tracerl.RunState) -> None: ...
+
+
+class Unset(tracerl.Callback):
+    on_step = None  # type: ignore[assignment]
 
 
 class Counting(tracerl.Callback):
@@ -186,6 +197,23 @@ def test_wrong_state_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        (3, "log must get numbers by tag, got 3"),
+        ({"a": "b"}, "log must have a number for the tag 'a', got 'b'"),
+        ({"a": np.zeros(2)}, "log must have a number for the tag 'a', got array"),
+        ({"": 1}, "log must have tags of one line of text, got ''"),
+        ({"a\nb": 1}, "log must have tags of one line of text, got 'a"),
+    ],
+)
+def test_what_is_logged_must_be_numbers_by_tag(values: Any, problem: str) -> None:
+    run = tracerl.RunState(None, [Record([])], 5, None)
+    with pytest.raises(ConfigError, match=f"^{problem}"):
+        run.log(values)
+    run.log({"a": np.float32(1), "b": True, "c": torch.tensor(2.0)})
+
+
+@pytest.mark.parametrize(
     ("line", "problem"),
     [
         ("callbacks=3", "callbacks must be a mapping of names to callbacks, got 3"),
@@ -196,6 +224,8 @@ def test_wrong_state_is_named(tmp_path: Path) -> None:
             "callbacks.a._target_=tests.test_callbacks.Misspelt",
             "callbacks.a must have no method on_setp, which is no event: on_start, on_step, on_episode_end, ",
         ),
+        ("callbacks.a._target_=tests.test_callbacks.Waiting", "callbacks.a must have no async method on_step: nothing"),
+        ("callbacks.a._target_=tests.test_callbacks.Unset", "callbacks.a must have a method on_step or none, got None"),
         ("callbacks.a={_target_:tests.test_callbacks.Recorded,x:1}", "callbacks.a.x does not exist. Keys of"),
     ],
 )

@@ -10,6 +10,7 @@ from gymnasium.wrappers import TimeLimit
 
 import tracerl
 from tests.test_loop import RecordingAgent
+from tracerl.lifetime.divergence import Diverged
 from tracerl.lifetime.env_errors import about_action
 from tracerl.lifetime.independent_agents import IndependentAgents
 from tracerl.lifetime.loop import EnvFailed, WrongEnvApi, run_lifetime
@@ -104,6 +105,26 @@ def test_action_outside_the_space_is_named() -> None:
     agents, statistics = IndependentAgents([RecordingAgent(), Outside()]), VectorStatistics([Record(), Record()])
     with pytest.raises(EnvFailed, match=said):
         run_lifetimes(agents, envs, 5, [0, 1], statistics)
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [
+        (
+            np.zeros((1, 1)),
+            r"shape \(3, 1\) after 0 steps: its space says \(3,\); it was stepped with the agent's action",
+        ),
+        (np.full(1, np.nan), "observations must be finite; it was stepped with the agent's action array.*not in Box"),
+    ],
+    ids=["shape", "nan"],
+)
+def test_action_that_gives_an_observation_of_no_use_is_named(action: Any, said: str) -> None:
+    class Fixed(RecordingAgent):
+        def start(self, observation: Any) -> Any:
+            return action
+
+    with pytest.raises((EnvFailed, Diverged), match=said):
+        run_lifetime(Fixed(), gym.make("Pendulum-v1").unwrapped, 5, 0, Record())
 
 
 def test_action_inside_the_space_is_not_named() -> None:

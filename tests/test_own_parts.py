@@ -11,9 +11,10 @@ import tracerl
 from tracerl.config.checks import ConfigError
 from tracerl.nn.encoders import Encoder, EncoderSettings
 from tracerl.nn.encoders.raw import Raw, RawEncoder
-from tracerl.nn.heads import Head
+from tracerl.nn.heads import Categorical, Head
 from tracerl.nn.networks import Dense
 from tracerl.optim import ObGD
+from tracerl.optim.rule import StepRule
 from tracerl.runs.launch import RunEnded
 
 HERE = "tests.test_own_parts."
@@ -60,6 +61,29 @@ class LateEncoder(NamelessEncoder):
         if self.seen == 16:
             raise KeyError("late")
         return super().forward(observation, first)
+
+
+class Short(Categorical):
+    """A head whose score would be stretched over the actions."""
+
+    def score(self) -> torch.Tensor:
+        return super().score()[..., :1]
+
+
+def short(observation_space: Any, lifetimes: Any) -> Head:
+    return Short(2, lifetimes)
+
+
+class Returning(StepRule):
+    """A rule that returns its step."""
+
+    def forward(self, network: Any, trace: torch.Tensor, signal: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return trace * signal.unsqueeze(-1)
+
+
+class Returned(ObGD):
+    def build(self, network: Any, trace_decay: float, lifetimes: Any) -> Any:
+        return Returning(lifetimes)
 
 
 class NoRule(ObGD):
@@ -150,6 +174,26 @@ def test_part_of_another_class_is_named(settings: dict[str, Any], message: str) 
     env = tracerl.make_env("CartPole")
     with pytest.raises(ConfigError, match=f"^{message}"):
         tracerl.make_agent(env, settings={"network.hidden": [4], **named})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"agent.head": {"_target_": HERE + "short", "_partial_": True}},
+            r"head must return a tensor of the shape \(2,\) from score, got the shape \(1,\)",
+        ),
+        (
+            {"optimizer": "obgd", "optimizer.policy._target_": HERE + "Returned"},
+            "optimizer must change network.flat in forward and return nothing: see Returning",
+        ),
+    ],
+)
+def test_part_that_would_not_learn_is_named_in_the_first_step(settings: dict[str, Any], message: str) -> None:
+    env = tracerl.make_env("CartPole")
+    agent = tracerl.make_agent(env, settings={"network.hidden": [4], **settings})
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        tracerl.live(agent, env, 5).finish()
 
 
 def test_encoder_without_a_name_is_used() -> None:

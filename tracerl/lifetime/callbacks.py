@@ -1,5 +1,6 @@
 """Callbacks by event: code of the user's that a lifetime or a run calls."""
 
+import inspect
 import itertools
 import json
 import math
@@ -62,13 +63,34 @@ class RunState:
         return steps_of_all(self.records)
 
     def log(self, values: Mapping[str, float]) -> None:
-        """Log numbers by tag at the current env step, with every logger of the run; nothing without one."""
+        """Log numbers by tag at the current env step, with every logger of the run; nothing without one.
+
+        Raises:
+            ConfigError: naming a tag that is no text of a line, or its value that is no number.
+        """
+        found = _numbers(values)
         if self._log is not None:
-            self._log({str(tag): float(value) for tag, value in values.items()}, self.step)
+            self._log(found, self.step)
 
     def stop(self) -> None:
         """End the run after this env step, as finished: with a checkpoint, from which it can be continued."""
         self.stopped = self.stopped or self._calling
+
+
+def _numbers(values: Any) -> dict[str, float]:
+    """Check numbers by tag."""
+    if not isinstance(values, Mapping):
+        raise ConfigError("log", f"must get numbers by tag, got {values!r:.80}")
+    found = {}
+    for tag, value in values.items():
+        name = str(tag)
+        if not name.strip() or not name.isprintable():
+            raise ConfigError("log", f"must have tags of one line of text, got {tag!r:.80}")
+        try:
+            found[name] = float(value)
+        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+            raise ConfigError("log", f"must have a number for the tag {name!r:.80}, got {value!r:.80}") from error
+    return found
 
 
 class Callback:
@@ -320,6 +342,11 @@ def _check_events(key: str, kind: type[Callback]) -> None:
             if method.startswith("on_") and callable(value) and method not in vars(Callback):
                 events = ", ".join(event for event in vars(Callback) if event.startswith("on_"))
                 raise ConfigError(key, f"must have no method {method}, which is no event: {events}")
+            if method in vars(Callback) and part is not Callback and method.startswith("on_"):
+                if not callable(value):
+                    raise ConfigError(key, f"must have a method {method} or none, got {value!r:.80}")
+                if inspect.iscoroutinefunction(value):
+                    raise ConfigError(key, f"must have no async method {method}: nothing would wait for it")
 
 
 def named(callbacks: Sequence[Any] | Mapping[str, Any]) -> dict[str, Any]:

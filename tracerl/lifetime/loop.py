@@ -327,7 +327,12 @@ def step_env(env: gym.Env[Any, Any], action: Any, record: Record, shape: Shape) 
         reward = raw_reward if type(raw_reward) is float else reward_of(raw_reward)
     except Exception as error:
         raise EnvFailed(f"the env returned the reward {raw_reward!r} in step {record.step + 1:,}") from error
-    observation = _check_observation(observation, record, shape)
+    try:
+        observation = _check_observation(observation, record, shape)
+    except (EnvFailed, Diverged) as error:
+        if not (cause := about_action(getattr(env, "action_space", None), action)):
+            raise
+        raise type(error)(f"{error.args[0]}; it was stepped{cause}") from error.__cause__
     if not math.isfinite(reward):
         raise Diverged(f"the env returned the reward {reward} in step {record.step + 1:,}: rewards must be finite")
     return observation, reward, terminated, truncated

@@ -87,7 +87,10 @@ class TraceLearner(StateModule):
             signal: factor of the trace, such as the td error, [*lifetimes].
         """
         if not self.step_rule.frozen:
-            self.step_rule(self.network, self.eligibility_trace, signal)
+            returned = self.step_rule(self.network, self.eligibility_trace, signal)
+            if returned is not None:  # a rule that returns its step does not learn
+                name = type(self.step_rule).__name__
+                raise ConfigError("optimizer", f"must change network.flat in forward and return nothing: see {name}")
             self.network.align()
             if self.rounding is not None:
                 self.rounding(self.network.flat)
@@ -131,9 +134,21 @@ def policy_gradient(head: Head, entropy_weight: float, signal: Tensor) -> Tensor
         head: of the action a.
         entropy_weight: tau.
         signal: [*lifetimes].
+
+    Raises:
+        ConfigError: a gradient of the head is no tensor of the outputs' shape.
     """
-    bonus = head.entropy_gradient() * (entropy_weight * signal.sign()).unsqueeze(-1)
-    return bonus.add_(head.score())
+    bonus = _by_outputs(head, "entropy_gradient", signal) * (entropy_weight * signal.sign()).unsqueeze(-1)
+    return bonus.add_(_by_outputs(head, "score", signal))
+
+
+def _by_outputs(head: Head, method: str, signal: Tensor) -> Tensor:
+    """Return a gradient of a head, checked, because a sum would stretch one of another shape."""
+    found, wanted = getattr(head, method)(), (*signal.shape, head.n_outputs)
+    if isinstance(found, Tensor) and found.shape == wanted:
+        return found
+    came = f"the shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"{found!r:.200}"
+    raise ConfigError("head", f"must return a tensor of the shape {wanted} from {method}, got {came}")
 
 
 class LogProbTrace(StateModule):

@@ -286,8 +286,10 @@ def _checkpoints(settings: Any, agent: Any, runner: "EnvRunner", agent_name: str
 
     if not settings.wanted:
         return None
-    if not all(is_stateful(each) for each in agents_of(agent)):
-        print(f"warning: no checkpoints: agent={agent_name} has no capture, restore and reset_episode", file=sys.stderr)
+    if without := [each for each in agents_of(agent) if not is_stateful(each)]:
+        methods = ("capture", "restore", "reset_episode")
+        missing = [name for name in methods if not callable(getattr(without[0], name, None))]
+        print(f"warning: no checkpoints: agent={agent_name} has no {' and no '.join(missing)}", file=sys.stderr)
         return None
     try:
         state = agent.capture()
