@@ -248,6 +248,8 @@ BAD = {
     "env.milestones=['w200>=1']": "env.milestones must look like",
     "env.kwargs=3": "env.kwargs must map argument names to values",
     "callbacks=3": "callbacks must ",
+    "device=meta": "device must be a device that torch can use, got 'meta'",
+    "device=null": "device must be a device that torch can use, got None: it is neither text nor a number\n",
     "callbacks=0": "callbacks must be a mapping of names to callbacks, got 0",
     "agent=rstdp eval.every=9 eval.greedy=true": "eval.greedy needs an agent with a distribution over actions",
     "optimizer=torch optimizer.policy.name=SparseAdam": "optimizer.policy.name must be one of ASGD, ",

@@ -5,6 +5,7 @@ import inspect
 import re
 import warnings
 from dataclasses import MISSING, Field, fields, is_dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,21 @@ def _unknown(cfg: DictConfig, where: str) -> ConfigError | None:
     if not unknown or any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return None
     accepted = ", ".join(sorted(name for name in taken if name in names))
-    return ConfigError(f"{where}.{unknown[0]}", f"does not exist for {part['_target_']}, which has {accepted}")
+    problem = f"does not exist for {part['_target_']}, which has {accepted}{_of_other_kinds(where, unknown[0])}"
+    return ConfigError(f"{where}.{unknown[0]}", problem)
+
+
+def _of_other_kinds(where: str, name: str) -> str:
+    """Return in words for which kinds of observations ``auto`` has a setting; empty if it has none of that name."""
+    group, *path = where.split(".")
+    file = files("tracerl.configs") / group / "auto.yaml"
+    if not file.is_file():
+        return ""
+    raw: Any = OmegaConf.to_container(OmegaConf.create(file.read_text(encoding="utf-8")), resolve=False)
+    for key in (*path, name):
+        raw = raw.get(key) if isinstance(raw, dict) else None
+    kinds = [kind for kind in ("vectors", "images") if isinstance(raw, str) and f"{kind}:" in raw]
+    return f"; {group}=auto has it for {kinds[0]} alone" if len(kinds) == 1 else ""
 
 
 def _is_target(node: Any) -> bool:

@@ -199,9 +199,9 @@ def new_lifetimes(cfg: DictConfig, seeds: int | list[int], most: int | None = No
     checks.choice("dtype", cfg.dtype, ("float32", "float64"))
     try:
         device = torch.device(cfg.device)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
-        reason = str(error).splitlines()[0]
+        torch.zeros(1, device=device).item()  # of the device meta it has no value
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError, OverflowError) as error:
+        reason = "it is neither text nor a number" if cfg.device is None else str(error).splitlines()[0]
         raise ConfigError("device", f"must be a device that torch can use, got {cfg.device!r}: {reason}") from error
     return Lifetimes(seeds, getattr(torch, cfg.dtype), device, most)
 
