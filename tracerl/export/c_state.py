@@ -58,7 +58,7 @@ def load_state(agent: Any, data: bytes) -> None:
     layouts = {layout.identity: layout for layout in (StateLayout(agent, learns) for learns in (True, False))}
     layout = layouts.get(identity)
     if layout is None or settings not in (layout.settings, 0):  # 0: of an earlier version
-        problem = "must be of an agent with the same settings, got the state of one with other ones or another env"
+        problem = "must be of an agent with the same settings, got the state of one with others or of another env"
         raise ConfigError("data", problem)
     expected = _HEADER.size + size * layout.reals + 8 * layout.words + 8
     whole = size in (4, 8) and (n_reals, n_words) == (layout.reals, layout.words) and len(data) == expected
