@@ -365,5 +365,7 @@ def test_failed_write_of_a_figure_leaves_no_file(tmp_path: Path, monkeypatch: py
 
 
 def test_axis_labels_abbreviate_env_steps() -> None:
-    label = draw_running({"x": (np.arange(2), np.arange(2.0))}).axes[0].xaxis.get_major_formatter()
-    assert [label(n) for n in (0, 500, 2500, 120_000, 3_000_000)] == ["0", "500", "2.5k", "120k", "3M"]
+    for axes in draw_running(dict.fromkeys("xy", (np.arange(2), np.arange(2.0)))).axes:
+        label = axes.xaxis.get_major_formatter()
+        assert [label(n) for n in (0, 500, 2500, 120_000, 3_000_000)] == ["0", "500", "2.5k", "120k", "3M"]
+        assert axes.get_xlabel() == "env steps"

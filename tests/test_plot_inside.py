@@ -97,6 +97,13 @@ def test_each_trace_has_a_panel_with_its_most_variable_lines() -> None:
     assert [len(axes.get_lines()) for axes in figure.axes] == [1, 5]
     assert [line.get_ydata()[-1] for line in figure.axes[1].get_lines()] == [27, 36, 45, 54, 63]
     assert figure.axes[0].get_lines()[0].get_xdata()[0] == 51
+    assert [axes.get_ylabel() for axes in figure.axes] == ["one", "many\n5 of 8"]
+
+
+def test_end_of_an_episode_is_a_step_later_in_panels_of_outcomes() -> None:
+    traces = dict.fromkeys(("value", "td error", "membranes"), np.arange(10.0))
+    figure = draw_traces(traces, first=50, ended=np.arange(10) == 4, outcomes=["td error"])
+    assert [axes.get_lines()[-1].get_xdata()[0] for axes in figure.axes] == [54.5, 55.5, 54.5]
 
 
 def test_distributions_have_a_row_per_layer_and_report_constant_values() -> None:

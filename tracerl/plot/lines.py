@@ -1,6 +1,6 @@
 """Draw traces over env steps, and measurements with their exponential averages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -23,15 +23,18 @@ def draw_traces(
     first: int = 0,
     ended: Array | None = None,
     names: Mapping[str, Sequence[str]] | None = None,
+    outcomes: Collection[str] = (),
     **options: Unpack[FigureOptions],
 ) -> "Figure":
     """Draw traces over env steps, a panel for each name.
 
     Args:
-        traces: arrays by name, [steps] or [steps, n]. Of more than five lines, those with the largest variance.
+        traces: arrays by name, [steps] or [steps, n]. Of more than five lines, those with the largest variance, and
+            their number beside the name.
         first: env step of the lifetime before the first one.
         ended: whether an episode ended with a step, bool, [steps].
         names: names of the n lines of a panel, for a legend.
+        outcomes: names of the arrays of rewards or TD errors; see ``tracerl.plot.raster.share_steps_axis``.
     """
     title, width, height = figure_options(**options)
     with style():
@@ -45,10 +48,11 @@ def draw_traces(
             for colour, i in zip(COLOURS, chosen, strict=False):
                 label = labels[i] if labels else None
                 axes.plot(first + 1 + np.arange(len(lines)), lines[:, i], color=colour, linewidth=1.0, label=label)
-            axes.set_ylabel(name)
+            n = lines.shape[1]
+            axes.set_ylabel(f"{name}\n{_MOST} of {n}" if n > _MOST else name)
             if labels:
                 axes.legend(loc="lower right", ncols=_MOST, bbox_to_anchor=(1, 0.98), borderaxespad=0)
-        share_steps_axis(panels, first, len(lines), ended)
+        share_steps_axis(panels, first, len(lines), ended, [name in outcomes for name in traces])
         panels[0].set_title(title, loc="left")
         figure.align_ylabels()
     return figure
@@ -85,8 +89,8 @@ def draw_running(
             axes.set_ylabel(what)
             axes.set_title(name if len(measurements) > 1 or not title else title, loc="left")
             axes.margins(x=0)
+            steps_axis(axes)
         panels[0].legend(loc="best")
-        steps_axis(panels[-1])
         if title and len(measurements) > 1:
             figure.suptitle(title, fontsize=10)
     return figure

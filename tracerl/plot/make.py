@@ -172,7 +172,8 @@ def _traces(arguments: argparse.Namespace) -> Draw:
         found[f"{name}\neligibility"] = _spread(trace, arguments.neurons)
     if not found:
         raise ConfigError("RUN", "has an agent that cannot be recorded")
-    return partial(draw_traces, found, first=recorded.first, ended=seen.ended, names=names)
+    shown: dict[str, Any] = {"first": recorded.first, "ended": seen.ended, "names": names}
+    return partial(draw_traces, found, outcomes=["td error"], **shown)
 
 
 def _spread(values: np.ndarray[Any, Any], n: int) -> np.ndarray[Any, Any]:

@@ -1,5 +1,6 @@
 """Draw spike rasters per layer, membranes of some neurons, return and td error."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -44,7 +45,8 @@ def draw_raster(
             _draw_spikes(next(rest), layer, first, COLOURS[i % len(COLOURS)])
         _draw_membranes(next(rest), recording.layers[0], first, neurons)
         _draw_outcome(rest, recording, first)
-        share_steps_axis(panels, first, len(recording), recording.ended, len(below))
+        outcomes = [i >= len(panels) - len(below) for i in range(len(panels))]
+        share_steps_axis(panels, first, len(recording), recording.ended, outcomes)
         panels[0].set_title(title, loc="left")
         figure.align_ylabels()
     return figure
@@ -55,7 +57,7 @@ def _inches(neurons: int) -> float:
     return float(np.clip(1.0 + 0.2 * np.log2(neurons / 32), 0.6, 2.4))
 
 
-def share_steps_axis(panels: Any, first: int, n: int, ended: Array | None, outcomes: int = 0) -> None:
+def share_steps_axis(panels: Any, first: int, n: int, ended: Array | None, outcomes: Sequence[bool]) -> None:
     """Draw a line through panels at each end of an episode, and label the last panel's axis.
 
     After the last step of an episode the agent has received the first observation of the next one. So the column of
@@ -66,11 +68,11 @@ def share_steps_axis(panels: Any, first: int, n: int, ended: Array | None, outco
         first: env step before the first column.
         n: number of columns.
         ended: whether an episode ended with the step, bool, [n].
-        outcomes: number of panels, the last ones, of rewards and TD errors.
+        outcomes: whether each panel is of rewards or TD errors.
     """
     for end in [] if ended is None else np.flatnonzero(ended):
-        for i, axes in enumerate(panels):
-            axes.axvline(first + end + (1.5 if i >= len(panels) - outcomes else 0.5), **_EPISODE)
+        for axes, outcome in zip(panels, outcomes, strict=True):
+            axes.axvline(first + end + (1.5 if outcome else 0.5), **_EPISODE)
     panels[-1].set_xlim(first + 0.5, first + n + 0.5)
     steps_axis(panels[-1])
     panels[-1].xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
