@@ -16,7 +16,7 @@ from tracerl.plot.choice import best_bands, choose
 from tracerl.plot.curves import draw_curves, spread
 from tracerl.plot.lines import draw_running
 from tracerl.plot.series import RATE, RETURN, Curve, band, bands_as_csv, bands_of, read_bands, running_mean
-from tracerl.plot.style import save
+from tracerl.plot.style import save, style
 from tracerl.plot.table import as_csv, as_markdown, as_text, table_rows
 from tracerl.runs.compare import SavedLifetime, group, of_a_lifetime, reached, without_seed
 from tracerl.runs.folders import read_jobs
@@ -180,7 +180,7 @@ def test_numbers_are_compared_by_value(tmp_path: Path) -> None:
 def test_long_titles_and_labels_of_any_kind_are_drawn(tmp_path: Path) -> None:
     run(tmp_path / "0", "agent.x=1", lifetimes=[[1.0, 2.0], [1.0, 2.0], [1.0, 3.0]])
     bands = [replace(found, label="_a") for found in best_bands(read_jobs(tmp_path))]
-    for width in (3.5, 7.2):
+    for width in (3.5, 4.5, 7.2):
         for ends in (False, True):
             figure = draw_curves(bands, title="a title of many words " * 7, width=width, ends=ends)
             figure.canvas.draw()
@@ -190,6 +190,23 @@ def test_long_titles_and_labels_of_any_kind_are_drawn(tmp_path: Path) -> None:
                 assert found.x0 >= 0 and found.x1 <= figure.bbox.x1
             assert axes.get_window_extent().width > 0.5 * figure.bbox.width
             assert ends or [text.get_text() for text in axes.get_legend().get_texts()] == ["_a (3 lifetimes)"]
+
+
+@pytest.mark.parametrize("label", ["x", "agent.entropy=0.02"])
+@pytest.mark.parametrize("width", [3.5, 4.5, 5.5, 7.2])
+def test_explanation_above_labelled_ends_fits_the_figure(label: str, width: float) -> None:
+    bands = [band(curves(100, 100, 100), label=label + end, env="CartPole") for end in ("", "1")]
+    figure = draw_curves(bands, width=width, ends=True)
+    with style():
+        figure.canvas.draw()
+    (axes,) = figure.axes
+    left, right = axes._left_title.get_window_extent(), axes._right_title.get_window_extent()
+    assert right.width == 0 or left.x1 < right.x0
+    assert max(left.x1, right.x1) <= figure.bbox.x1
+    labels = [text.get_window_extent() for text in axes.texts]
+    assert not labels[0].overlaps(labels[1])
+    shown = axes.get_title(loc="left") + axes.get_title(loc="right")
+    assert "interquartile mean over lifetimes, 95% interval" in " ".join(shown.split())
 
 
 def test_effects_of_one_setting_are_drawn_by_seed_below_a_whole_title(tmp_path: Path) -> None:
@@ -288,9 +305,36 @@ def test_lifetimes_are_drawn_individually_instead_of_the_band() -> None:
     bands = [band(curves(100, 200, 300), label="x")]
     ends = {line.get_xdata()[-1] for line in draw_curves(bands, lifetimes=True).axes[0].get_lines() if line.get_alpha()}
     assert ends == {100, 200, 300}
+    assert {line.get_drawstyle() for line in draw_curves(bands, lifetimes=True).axes[0].get_lines()} == {
+        "steps-post",
+        "default",  # of the statistic
+    }
     assert (
         len(draw_curves(bands).axes[0].collections) == 1 and not draw_curves(bands, lifetimes=True).axes[0].collections
     )
+
+
+def test_evaluations_are_points_that_lines_join() -> None:
+    points = [Curve(np.array([10.0, 20.0]), np.array([1.0, x]), 20.0, holds=False) for x in (2.0, 4.0, 6.0)]
+    found = band(points, "median")
+    assert (found.steps.tolist(), found.middle.tolist()) == ([10, 20], [1, 4])
+    lines = draw_curves([found], lifetimes=True).axes[0].get_lines()
+    assert {(line.get_drawstyle(), line.get_marker()) for line in lines} == {("default", "o")}
+    assert [line.get_ydata()[-1] for line in lines] == [2, 4, 6, 4]
+
+
+def test_curve_of_one_env_step_has_a_marker() -> None:
+    for lifetimes, n in ((False, 1), (True, 2)):
+        lines = draw_curves([band(curves(10))], lifetimes=lifetimes).axes[0].get_lines()
+        assert [line.get_marker() for line in lines] == ["o"] * n
+    assert draw_curves([band(curves(11))]).axes[0].get_lines()[0].get_marker() == "None"
+
+
+def test_legend_counts_all_lifetimes_also_those_of_different_times() -> None:
+    found = band([Curve(np.array([10.0 * i]), np.array([1.0]), 10.0 * i + 15) for i in range(1, 4)], label="x")
+    assert found.lifetimes.max() == 2
+    (axes,) = draw_curves([found]).axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["x (3 lifetimes)"]
 
 
 def test_labels_at_the_ends_of_curves_are_spaced_and_ordered() -> None:

@@ -153,6 +153,9 @@ def test_options_without_effect_are_named(two: Path, plot_command: Any) -> None:
     arguments = (two, "--what", "table", "--title", "x", "--ends", "--labels", "a", "b")
     assert plot_command(*arguments)[2].splitlines()[0] == "note: without effect on --what table: --ends, --title"
     assert plot_command(two, "-o", two / "c.png", "--title", "x", "--ends") == (0, f"{two / 'c.png'}\n", "")
+    run(two / "c", "agent.x=1", lifetimes=[[1.0]], env="Acrobot")
+    note = "note: without effect on curves in several panels: --ends\n"
+    assert plot_command(two, "-o", two / "c.png", "--ends") == (0, f"{two / 'c.png'}\n", note)
 
 
 def test_missing_extra_raises_an_error_naming_it(two: Path, plot_command: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,7 +118,10 @@ def _bands(arguments: argparse.Namespace, every: bool) -> list[Band]:
 
 
 def _curves(arguments: argparse.Namespace) -> Draw:
-    return partial(draw_curves, _bands(arguments, every=False), ends=arguments.ends, lifetimes=arguments.lifetimes)
+    bands = _bands(arguments, every=False)
+    if arguments.ends and len({(found.env, found.measure) for found in bands}) > 1:
+        _note("without effect on curves in several panels: --ends")
+    return partial(draw_curves, bands, ends=arguments.ends, lifetimes=arguments.lifetimes)
 
 
 def _running(arguments: argparse.Namespace) -> Draw:

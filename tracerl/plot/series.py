@@ -25,16 +25,22 @@ _RESAMPLES = 500
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """A measure of one lifetime at some env steps. A value holds until the next one, the last until ``end``."""
+    """A measure of one lifetime at some env steps. A value holds until the next one, the last until ``end``.
+
+    Without ``holds``, such as of evaluations, the values between two points are unknown; lines join the points.
+    """
 
     steps: Array  # increasing env steps, [points]
     values: Array  # values at the steps, [points]
     end: float  # last env step of the lifetime
+    holds: bool = True  # whether a value holds until the next one
 
     def at(self, steps: Array) -> Array:
-        """Return the values at env steps, NaN before the first and after the end: [len(steps)]."""
+        """Return the values at env steps, NaN where there is none: [len(steps)]."""
         last = np.searchsorted(self.steps, steps, side="right") - 1
         known = (last >= 0) & (steps <= self.end)
+        if not self.holds:
+            known &= self.steps[last.clip(min=0)] == steps
         found: Array = np.where(known, self.values[last.clip(min=0)], np.nan)
         return found
 
@@ -95,14 +101,17 @@ def band(
 ) -> Band:
     """Return a statistic over curves with its 95% bootstrap interval.
 
-    The steps are those with values of at least two lifetimes. ``lifetimes`` is the number of values at each step.
+    The steps are those with values of at least two lifetimes. ``lifetimes`` is the number of values at each step. Of
+    curves whose values do not hold, the steps are their own.
     """
     needed = min(2, len(curves)) - 1
     first = sorted(curve.steps[0] for curve in curves)[needed]
     last = sorted((curve.end for curve in curves), reverse=True)[needed]
     steps = np.linspace(first, max(first, last), POINTS)
+    if not all(curve.holds for curve in curves):
+        steps = np.unique(np.concatenate([curve.steps for curve in curves]))
     values = np.array([curve.at(steps) for curve in curves])  # [lifetimes, points]
-    lifetimes, middle, low, high = np.zeros(POINTS), *np.full((3, POINTS), np.nan)
+    lifetimes, middle, low, high = np.zeros(len(steps)), *np.full((3, len(steps)), np.nan)
     for i, column in enumerate(values.T):
         known = column[np.isfinite(column)]
         lifetimes[i] = len(known)

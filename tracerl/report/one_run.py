@@ -121,7 +121,7 @@ def _evaluations(job: Job) -> list[Html]:
     if not found:
         return []
     columns = [np.array(points, float).T for points in found.values()]
-    drawn = [Curve(steps, means, float(steps[-1])) for steps, means in columns]
+    drawn = [Curve(steps, means, float(steps[-1]), holds=False) for steps, means in columns]
     measure = "mean return of frozen copies"
     over = band(drawn, "median", label=job.agent, env=job.env, measure=measure)
     figure = draw_curves([over], lifetimes=True, width=results.WIDTH)
