@@ -130,6 +130,21 @@ def test_missing_episodes_raise_a_warning_and_are_counted(
     assert counted(tmp_path) == [*range(1, 1 + left), 8, 9]
 
 
+def test_damaged_episodes_are_a_warning_unless_rows_replace_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert counted(tmp_path) == [] and capsys.readouterr().err == ""
+    log = EpisodeLog(tmp_path)
+    filled(log, 1, 4)
+    log._file.close()
+    (tmp_path / "returns.npz").write_bytes(b"PK\x03\x04 garbage")
+    assert counted(tmp_path) == [1, 2, 3] and capsys.readouterr().err == ""
+    (tmp_path / "returns.part").unlink()
+    assert counted(tmp_path) == []
+    output = capsys.readouterr().err
+    assert output.startswith(f"warning: cannot read {tmp_path / 'returns.npz'}: ") and output.count("\n") == 1
+
+
 def test_run_killed_while_restoring_columns_keeps_them(tmp_path: Path) -> None:
     log = EpisodeLog(tmp_path)
     filled(log, 1, 8)

@@ -149,12 +149,21 @@ def _write_columns(part: Path, target: Path) -> None:
 
 
 def read_episodes(folder: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """Return the columns of every episode of a run so far, in the order of their ends; see ``EpisodeLog``."""
-    with suppress(ValueError):
+    """Return the columns of every episode of a run so far, in the order of their ends; see ``EpisodeLog``.
+
+    A ``returns.npz`` that cannot be read, without a ``returns.part`` in its place, is a warning, and has no episode.
+    """
+    try:
         return _columns_of(folder / "returns.npz")
+    except ValueError as error:
+        problem = None if isinstance(error.__cause__, FileNotFoundError) else error
     data = b""
-    with suppress(OSError), open(open_regular(folder / "returns.part"), "rb") as file:
-        data = file.read()
+    try:
+        with open(open_regular(folder / "returns.part"), "rb") as file:
+            data = file.read()
+    except OSError:
+        if problem is not None:
+            print(f"warning: {str(problem).splitlines()[0]}", file=sys.stderr)
     rows = _whole_rows(data)
     return {name: rows[name] for name in _COLUMNS}
 
