@@ -83,6 +83,7 @@ def test_hparams_have_all_jobs_in_one_table(swept: Path) -> None:
     for group in table.session_groups:
         (session,) = group.sessions
         assert group.hparams["dtype"].string_value == "float64"
+        assert "steps" in group.hparams and "env.steps" not in group.hparams  # the default of the env
         assert group.hparams["lifetimes"].number_value == (3 if session.name in "15" else 1)
         assert group.hparams["engine"].string_value == ("torch" if session.name in "13" else "fused")
         (metric,) = [value for value in session.metric_values if value.name == tag]

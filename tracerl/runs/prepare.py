@@ -172,6 +172,7 @@ def _logged_run(
 
     about = {**settings, "agent.name": origin.agent_name}
     hidden = [key for key in settings if key.endswith("_target_") or key.split(".")[0] == "callbacks"]
+    hidden.append("env.steps")  # the default of ``steps``, which is shown
     shown = {key: value for key, value in about.items() if key not in hidden and value is not None}
     earlier = {"resume_offset": past.get("log"), "kept": past.get("kept", {})}
     return LoggedRun(origin.folder, shown, config, steps, cfg.lifetimes, initial, **earlier)
