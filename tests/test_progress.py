@@ -1,6 +1,9 @@
 """The lines of a run's progress, and the warning of a run that takes over a day."""
 
+import io
+
 import pytest
+from rich.console import Console
 
 from tracerl.lifetime.loop import Schedule
 from tracerl.lifetime.record import Record
@@ -36,6 +39,39 @@ def test_shorter_run_is_not_announced(
     steps: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert printed(steps, 0.01, monkeypatch, capsys) == ""
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 160])
+def test_progress_on_a_terminal_shortens_the_title_and_bar_before_the_numbers(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (("FORCE_COLOR", "1"), ("TERM", "xterm"), ("COLUMNS", str(width)), ("LINES", "9")):
+        monkeypatch.setenv(name, value)
+    records = [Record()]
+    monkeypatch.setattr("time.perf_counter", lambda: 7.0 + records[0].step / 10)
+    with ProgressBar("HalfCheetahWeakened stream_ac seeds 0-39", 120_000, records) as progress:
+        records[0].step = 60_000
+        progress.call(records, None)
+        assert progress._bar is not None
+        shown = io.StringIO()
+        Console(file=shown, width=width, no_color=True, force_terminal=False).print(progress._bar.get_renderable())
+    (line,) = shown.getvalue().splitlines()
+    assert len(line) <= width and line.strip().startswith(("Half", "60,000")) and "60,000/120,000 steps" in line
+    numbers = [" 10 steps/s", "Half"]
+    parts = {20: [], 40: [], 60: ["reward", "-:--:--"], 80: numbers, 100: numbers, 160: ["━", "0-39"]}
+    assert all(part in line for part in parts[width]) and ("…" not in line or line.startswith("Half"))
+
+
+def test_terminal_that_cannot_redraw_gets_plain_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (("FORCE_COLOR", "1"), ("TERM", "dumb")):
+        monkeypatch.setenv(name, value)
+    records = [Record()]
+    with ProgressBar("a run", 1000, records) as progress:
+        records[0].step = 500
+        progress.call(records, None)
+    assert capsys.readouterr().err.startswith("a run: 500/1,000 steps, ")
 
 
 @pytest.mark.parametrize("first", [0, 500])

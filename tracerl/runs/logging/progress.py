@@ -4,10 +4,13 @@ import math
 import multiprocessing
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import Console, RenderableType
+from rich.measure import Measurement
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from tracerl.lifetime.loop import ScheduledCallback
 from tracerl.lifetime.protocol import Agent, ManyAgents
@@ -15,6 +18,8 @@ from tracerl.lifetime.record import Record, steps_of_all
 from tracerl.lifetime.statistics import average
 
 _LINES = 10  # plain lines per lifetime
+_SHORTEST, _LONGEST = 8, 40  # characters of the bar; also the shortest description
+_WIDE = 1000  # characters of a line without a limit
 _MEASURED = 1000  # env steps per lifetime of which the duration is measured
 _DAY = 86400.0  # seconds
 
@@ -31,22 +36,15 @@ class ProgressBar(ScheduledCallback):
             records: the lifetimes' own, whose steps so far are not counted as this process's; none: they are new.
         """
         self._console = Console(stderr=True, highlight=False)
-        # Workers that share a terminal would overwrite each other's bars.
-        self._is_bar = self._console.is_terminal and multiprocessing.current_process().name == "MainProcess"
+        # A terminal without cursor movements cannot redraw a line. Workers that share one would overwrite each other's.
+        redraws = self._console.is_terminal and not self._console.is_dumb_terminal
+        self._is_bar = redraws and multiprocessing.current_process().name == "MainProcess"
         self.every = max(1, steps // (500 if self._is_bar else _LINES))
         self._title, self._steps = title, steps
         self._started = self._shown_at = time.perf_counter()
         self._first = steps_of_all(records) if records else 0
         self._shown_steps = sum(record.step for record in records)
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f} steps"),
-            TextColumn("{task.fields[earned]}"),
-            TextColumn("{task.fields[speed]} steps/s"),
-            TimeRemainingColumn(),
-        )
-        self._bar = Progress(*columns, console=self._console, transient=True) if self._is_bar else None
+        self._bar = _FittedProgress(console=self._console, transient=True) if self._is_bar else None
 
     def __enter__(self) -> "ProgressBar":
         if self._bar is not None:
@@ -76,6 +74,45 @@ class ProgressBar(ScheduledCallback):
         done = f"{step:,}/{self._steps:,} steps"
         line = f"{self._title}: {done}, {shown}, {speed} steps/s, {left:,.0f} s left"
         self._console.print(line, soft_wrap=True)
+
+
+class _FittedProgress(Progress):
+    """Progress in one line that fits the terminal.
+
+    Its numbers are never cut. On a narrow terminal the bar is shorter or left out, then the description, then the
+    speed, the time left and the return.
+    """
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """Yield the line, for the width that the terminal has now."""
+        if self.tasks:  # none while ``Progress`` is built
+            self.columns = self._fitting(self.console.width)
+            yield self.make_tasks_table(self.tasks)
+
+    @cached_property
+    def _numbers(self) -> list[tuple[ProgressColumn, ...]]:
+        """The columns of numbers, and fewer and fewer of them."""
+        steps, earned = TextColumn("{task.completed:,.0f}/{task.total:,.0f} steps"), TextColumn("{task.fields[earned]}")
+        speed, left = TextColumn("{task.fields[speed]} steps/s"), TimeRemainingColumn()
+        return [(steps, earned, speed, left), (steps, earned, left), (steps, earned), (steps,)]
+
+    def _fitting(self, width: int) -> tuple[ProgressColumn, ...]:
+        """Return the columns that fit a width in characters."""
+        numbers = next((one for one in self._numbers if self._width(one) <= width), self._numbers[-1])
+        description = TextColumn("{task.description}")
+        space = width - self._width(numbers) - 1
+        beside_bar = space - self._width((description,)) - 1
+        if beside_bar >= _SHORTEST:
+            return description, BarColumn(min(beside_bar, _LONGEST)), *numbers
+        if space < _SHORTEST:
+            return numbers
+        return TextColumn("{task.description}", table_column=Column(no_wrap=True, max_width=space)), *numbers
+
+    def _width(self, columns: tuple[ProgressColumn, ...]) -> int:
+        """Return the width of columns on a terminal wide enough for them."""
+        self.columns = columns
+        table = self.make_tasks_table(self.tasks)
+        return Measurement.get(self.console, self.console.options.update(max_width=_WIDE), table).maximum
 
 
 class LongRunWarning(ScheduledCallback):
