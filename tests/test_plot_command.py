@@ -92,7 +92,11 @@ def test_names_that_are_not_utf8_are_escaped(tmp_path: Path, plot_command: Any) 
 def test_duplicate_lifetimes_are_reported(tmp_path: Path, plot_command: Any) -> None:
     for i in range(2):
         run(tmp_path / str(i), lifetimes=[[1.0]])
-    assert plot_command(tmp_path, "--what", "table")[2].startswith("note: 1 lifetimes with the same settings and seed")
+    note = "note: 1 lifetime with the same settings and seed is in more than one run, and counts once\n"
+    assert plot_command(tmp_path, "--what", "table")[2] == note
+    run(tmp_path / "2", lifetimes=[[1.0]])
+    note = "note: 2 lifetimes with the same settings and seed are in more than one run, and count once\n"
+    assert plot_command(tmp_path, "--what", "table")[2] == note
 
 
 def test_invalid_arguments_print_one_line(two: Path, plot_command: Any) -> None:

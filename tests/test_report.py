@@ -117,6 +117,9 @@ def test_evaluations_have_a_curve_and_a_table(tmp_path: Path) -> None:
     (folder / "evaluations.csv").write_text("\n".join([",".join(FIELDS), *rows, "300,0,0,,,,", ""]))
     page = Parsed(page_of([folder]))
     assert len(page.all("img")) == 3 and "2.000 [0.000,\u00a04.000]" in page.text and "Evaluations" in page.text
+    assert "Intervals need" not in page.text
+    (folder / "evaluations.csv").write_text("\n".join([",".join(FIELDS), *rows[:2], ""]))
+    assert "Intervals need 3 lifetimes or more." in Parsed(page_of([folder])).text
 
 
 def test_invalid_arguments_print_one_line(tmp_path: Path, report: Any) -> None:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -160,6 +161,25 @@ def test_table_prints_common_settings_once_and_truncates_nothing(tmp_path: Path)
     output = out.getvalue()
     assert len(jobs) == 2 and "all with env=CartPole" in output and long in output and "…" not in output
     assert f"{tmp_path}: 2 jobs begun: 2 finished" in output.replace("\n", "")
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_table_on_a_terminal_prints_every_value_whole(tmp_path: Path, width: int) -> None:
+    for i in range(2):
+        overrides = ("env=CartPole", f"agent.step_size=0.00{i + 1}", f"network.hidden=[{i},16]", "seed=0")
+        job(tmp_path / str(i), *overrides, summary__json=summary(float(i + 1), 2.0))
+    out = io.StringIO()
+    report(tmp_path, Console(file=out, width=width, force_terminal=True, no_color=True))
+    output = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue())
+    assert "…" not in output and "0.001" in output and "[1,16]" in output and "2/2, 100" in output
+    assert ("agent.step_size: 0.002\nnetwork.hidden: [1,16]\nstatus: finished\n" in output) == (width < 200)
+
+
+def test_one_job_is_in_the_singular(tmp_path: Path) -> None:
+    job(tmp_path / "0", "a=1", summary__json=summary(1.0))
+    out = io.StringIO()
+    report(tmp_path, Console(file=out))
+    assert ": 1 job begun: finished" in out.getvalue()
 
 
 def test_invalid_files_and_brackets_affect_only_their_job(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
+from tracerl.lifetime.statistics import counted
 from tracerl.runs.command_line import Parser, add_checkpoint_options, errors_in_one_line, failures_in_one_line, path_of
 from tracerl.runs.files import check_output, write_named
 from tracerl.runs.signals import DeferredInterrupt
@@ -37,7 +38,7 @@ class _Progress:
         """Print a line if one is due; see ``Callback.call``."""
         if time.perf_counter() - self._shown_at > _SECONDS:
             self._shown_at = time.perf_counter()
-            done = f"{records[0].episodes} of {self._episodes} episodes, {records[0].step:,} steps"
+            done = f"{records[0].episodes} of {counted(self._episodes, 'episode')}, {records[0].step:,} steps"
             print(f"{self._name}: {done}", file=sys.stderr)
 
     def call_at_end(self, records: Sequence["Record"], agent: object) -> None:

@@ -18,6 +18,7 @@ from tracerl.lifetime.first_steps import FirstStepsCheck
 from tracerl.lifetime.loop import LoopState, ScheduledCallback, Step, stream
 from tracerl.lifetime.protocol import Agent, AgentMethods, ManyAgents, is_stateful, reset_episode
 from tracerl.lifetime.record import Marker, Milestone, Record
+from tracerl.lifetime.statistics import counted
 
 
 @dataclass(eq=False)
@@ -175,7 +176,8 @@ class Lifetime(Iterator[Step]):
         """Return steps, episodes and the mean return."""
         mean = self.record.mean_return(partial=True)
         earned = "no episode yet" if math.isnan(mean) else f"mean return {mean:.1f}"
-        return f"Lifetime({self.record.step:,} of {self._steps:,} steps, {self.record.episodes} episodes, {earned})"
+        steps, episodes = counted(self._steps, "step"), counted(self.record.episodes, "episode")
+        return f"Lifetime({self.record.step:,} of {steps}, {episodes}, {earned})"
 
 
 def live(

@@ -17,6 +17,11 @@ def average(values: Iterable[float]) -> float:
     return sum(there) / len(there) if there else math.nan
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the singular for one."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def count_reached(reached: Sequence[int | None]) -> int:
     """Return how many lifetimes have reached a milestone, from the env step at which each did; None: it has not."""
     return sum(step is not None for step in reached)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
+from tracerl.lifetime.statistics import counted
 from tracerl.plot.series import RATE, Band, Curve
 from tracerl.plot.style import (
     COLOURS,
@@ -130,9 +131,8 @@ def _count(found: Band) -> int:
 
 
 def _named(found: Band) -> str:
-    most, unit = _count(found), "run" if found.measure == RATE else "lifetime"
-    counted = f"{most} {unit}{'' if most == 1 else 's'}"
-    return f"{found.label} ({counted})" if found.label else counted
+    lifetimes = counted(_count(found), "run" if found.measure == RATE else "lifetime")
+    return f"{found.label} ({lifetimes})" if found.label else lifetimes
 
 
 def _legend_title(bands: Sequence[Band], lifetimes: bool) -> str:

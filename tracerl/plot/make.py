@@ -11,6 +11,7 @@ import numpy as np
 
 from tracerl.config.checks import ConfigError
 from tracerl.lifetime.record import WINDOW
+from tracerl.lifetime.statistics import counted
 from tracerl.plot import style
 from tracerl.plot.choice import Chosen, choose, drawable, relabelled
 from tracerl.plot.curves import draw_curves
@@ -86,7 +87,9 @@ def _chosen(arguments: argparse.Namespace) -> Chosen:
         raise ConfigError("RUN", f"must be folders for --what {arguments.what}, got the csv file {files[0]}")
     chosen = choose(arguments.runs, arguments.by, arguments.labels)
     if chosen.repeated:
-        _note(f"{chosen.repeated} lifetimes with the same settings and seed are in more than one run, and count once")
+        verbs = ("is", "counts") if chosen.repeated == 1 else ("are", "count")
+        which = f"{counted(chosen.repeated, 'lifetime')} with the same settings and seed"
+        _note(f"{which} {verbs[0]} in more than one run, and {verbs[1]} once")
     return chosen
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import tracerl
-from tracerl.lifetime.statistics import FEWEST
+from tracerl.lifetime.statistics import FEWEST, counted
 from tracerl.plot.choice import Chosen
 from tracerl.report import results
 from tracerl.report.html import Html, element, page, section, table, together
@@ -23,7 +23,7 @@ def comparison(chosen: Chosen, paths: Sequence[Path], options: Options) -> str:
     """Return the page that compares the chosen groups."""
     jobs = [job for group in chosen.groups for job in group.jobs]
     names = ", ".join(path.resolve().name for path in paths)
-    title = options.title or f"{names}: {len(chosen.groups)} settings, {len(jobs)} runs"
+    title = options.title or f"{names}: {counted(len(chosen.groups), 'setting')}, {counted(len(jobs), 'run')}"
     labels = list(dict.fromkeys(chosen.labels))
     drawn = chosen.best() if len(labels) > 1 else chosen
     shown = len(set(drawn.labels))

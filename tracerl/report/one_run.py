@@ -10,7 +10,7 @@ import numpy as np
 import tracerl
 from tracerl.config import checks
 from tracerl.config.checks import ConfigError
-from tracerl.lifetime.statistics import FEWEST
+from tracerl.lifetime.statistics import FEWEST, counted
 from tracerl.plot.choice import Chosen
 from tracerl.plot.curves import draw_curves
 from tracerl.plot.filters import draw_filters, filters_of
@@ -55,10 +55,10 @@ def one_run(chosen: Chosen, options: Options) -> str:
     (job,) = group.jobs
     seeds = "" if job.seed is None else f", {seeds_in_words(job.seed, max(job.lifetimes, 1))}"
     title = options.title or f"{job.env}: {job.agent}, {job.steps:,} env steps{seeds}"
-    counted = f"{len(group.lifetimes)}, with {len(job.episodes['step']):,} episodes"
+    lifetimes = f"{len(group.lifetimes)}, with {counted(len(job.episodes['step']), 'episode')}"
     parts = [
         results.problems([job]),
-        results.about([job], lifetimes=counted, status=job.status, folder=job.folder.resolve().name),
+        results.about([job], lifetimes=lifetimes, status=job.status, folder=job.folder.resolve().name),
         section("Returns", results.curves(chosen, lifetimes=True), _results(group)),
         *_evaluations(job),
         *_inside(job, options),
@@ -128,7 +128,9 @@ def _evaluations(job: Job) -> list[Html]:
     all_steps = sorted({step for points in found.values() for step, _ in points})
     by_step = {step: [mean for points in found.values() for at, mean in points if at == step] for step in all_steps}
     rows = [[f"{step:,}", results.spread(by_step[step]), str(len(by_step[step]))] for step in all_steps[-_ROWS:]]
-    caption = "Evaluations: mean return of frozen copies, IQM [95% interval] over lifetimes. " + results.NO_INTERVAL
+    few = any(len(by_step[step]) < FEWEST for step in all_steps[-_ROWS:])
+    caption = "Evaluations: mean return of frozen copies, IQM [95% interval] over lifetimes. "
+    caption += results.NO_INTERVAL if few else ""
     shown = picture(figure, f"Evaluations over env steps; the last is {rows[-1][1]}")
     return [section("Evaluations", shown, table(caption, ["env step", "return", "lifetimes"], rows))]
 

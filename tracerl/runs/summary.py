@@ -12,7 +12,7 @@ from typing import Any
 
 import tracerl
 from tracerl.lifetime.record import RATE_WINDOW, WINDOW, Record, steps_of_all
-from tracerl.lifetime.statistics import FEWEST, count_reached, interquartile_mean, interval, median_reached
+from tracerl.lifetime.statistics import FEWEST, count_reached, counted, interquartile_mean, interval, median_reached
 from tracerl.runs.files import write_atomic
 from tracerl.runs.machine import machine
 
@@ -89,7 +89,8 @@ def closing_lines(summary: dict[str, Any], folder: Path, places: Sequence[str] =
     ``places`` are the commands and addresses that show its logs.
     """
     speed, lifetimes = summary["steps_per_second"], summary["lifetimes"]
-    done = f"{summary['steps']:,} steps, {summary['episodes']:,} episodes, {summary['wall_seconds']:,.1f} s"
+    steps, episodes = counted(summary["steps"], "step"), counted(summary["episodes"], "episode")
+    done = f"{steps}, {episodes}, {summary['wall_seconds']:,.1f} s"
     each = f"{lifetimes} lifetimes of {done}" if lifetimes > 1 else done
     names = f"{summary['env']} {summary['agent']} {seeds_in_words(summary['seed'], lifetimes)}"
     return [

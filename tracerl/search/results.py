@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
+from tracerl.lifetime.statistics import counted
 from tracerl.search.space import Space
 
 ERROR = "error"  # user attribute of a trial: why it failed
@@ -68,4 +69,4 @@ def counts(trials: Sequence[FrozenTrial]) -> str:
     """Return the number of trials, and of each state, in words."""
     states = [trial.state.name.lower().replace("fail", "failed") for trial in trials]
     found = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))
-    return f"{len(states)} trial{'' if len(states) == 1 else 's'}" + (f" ({found})" if found else "")
+    return counted(len(states), "trial") + (f" ({found})" if found else "")

@@ -9,10 +9,11 @@ from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from tracerl.lifetime.statistics import count_reached, interquartile_mean, interval, median_reached
+from tracerl.lifetime.statistics import count_reached, counted, interquartile_mean, interval, median_reached
 from tracerl.plot.table import NO_INTERVAL, number
 from tracerl.runs.compare import Group, group, without_seed
 from tracerl.runs.folders import STATUSES, Job, read_jobs
@@ -115,34 +116,53 @@ def number_in(value: Any) -> float | None:
 
 
 def report(folder: Path, console: Console, each: bool = False, sort: str | None = None) -> list[Job]:
-    """Print the table of the jobs in a folder and return the jobs."""
-    terminal = console.is_terminal
-    if not terminal:
+    """Print the table of the jobs in a folder and return the jobs.
+
+    On a terminal that is too narrow for it, each row is printed as lines, a line for each column.
+    """
+    if not console.is_terminal:
         console = Console(file=console.file, width=_WIDE, highlight=False)
     jobs = read_jobs(folder)
     rows = rows_of(jobs, each, sort)
     shared = _shared(jobs, rows)
     _print_head(folder, jobs, shared, console)
     shown = [column for column in _columns(rows) if column not in (*shared, "ci_low", "ci_high")]
-    table = Table(box=SIMPLE)
-    heads = _heads(shown)
-    for column in shown:
-        name, words = Text(heads[column]), column in ("status", "error", "job") or "." in column
-        table.add_column(name, justify="left" if words else "right", no_wrap=not terminal)
-    for row in rows:
-        table.add_row(*[Text(_cell(row, column)) for column in shown])  # Text: brackets are no markup
-    if rows:
+    table = _table(rows, shown)
+    if rows and Measurement.get(console, console.options.update(max_width=_WIDE), table).maximum <= console.width:
         console.print(table)
+    else:
+        _print_blocks(rows, shown, console)
     if any(row["iqm"] is not None and row["ci_low"] is None and row["lives"] > 1 for row in rows):
         console.print(NO_INTERVAL)
     return jobs
 
 
+def _print_blocks(rows: Sequence[Row], shown: Sequence[str], console: Console) -> None:
+    """Print the known values of each row, a line for each."""
+    for row in rows:
+        lines = [
+            f"{head}: {_cell(row, column)}" for column, head in _heads(shown).items() if row.get(column) is not None
+        ]
+        console.print("", *lines, sep="\n", soft_wrap=True, highlight=False, markup=False)
+    console.print()
+
+
+def _table(rows: Sequence[Row], shown: Sequence[str]) -> Table:
+    table = Table(box=SIMPLE)
+    for column, head in _heads(shown).items():
+        words = column in ("status", "error", "job") or "." in column
+        table.add_column(Text(head), justify="left" if words else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*[Text(_cell(row, column)) for column in shown])  # Text: brackets are no markup
+    return table
+
+
 def _print_head(folder: Path, jobs: Sequence[Job], shared: Row, console: Console) -> None:
     asked = jobs_asked_for(folder)
-    of = f" of {asked}" if asked is not None and asked >= len(jobs) else ""
+    n = len(jobs)
+    begun = f"{n} of {counted(asked, 'job')}" if asked is not None and asked >= n else counted(n, "job")
     common = ", ".join(f"{key}={value}" for key, value in shared.items())
-    started = f"{len(jobs)}{of} jobs begun: {statuses(jobs)}" if jobs else "no job has begun"
+    started = f"{begun} begun: {statuses(jobs)}" if jobs else "no job has begun"
     console.print(f"{folder}: {started}", markup=False)
     if common:
         console.print(f"all with {common}", highlight=False, markup=False)
