@@ -46,7 +46,7 @@ def _show(arguments: argparse.Namespace) -> None:
     if arguments.csv == _STDOUT:
         print(as_csv(rows), end="")
     else:
-        report(arguments.folder, Console(highlight=False), arguments.jobs, arguments.sort)
+        report(arguments.folder, Console(highlight=False), arguments.jobs, arguments.sort, jobs)
         if arguments.csv:
             write_named(arguments.csv, as_csv(rows))
     if arguments.plot:

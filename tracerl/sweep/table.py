@@ -115,14 +115,16 @@ def number_in(value: Any) -> float | None:
         return None
 
 
-def report(folder: Path, console: Console, each: bool = False, sort: str | None = None) -> list[Job]:
-    """Print the table of the jobs in a folder and return the jobs.
+def report(
+    folder: Path, console: Console, each: bool = False, sort: str | None = None, jobs: list[Job] | None = None
+) -> list[Job]:
+    """Print the table of the jobs in a folder, which are read unless they are given, and return the jobs.
 
     On a terminal that is too narrow for it, each row is printed as lines, a line for each column.
     """
     if not console.is_terminal:
         console = Console(file=console.file, width=_WIDE, highlight=False)
-    jobs = read_jobs(folder)
+    jobs = read_jobs(folder) if jobs is None else jobs
     rows = rows_of(jobs, each, sort)
     shared = _shared(jobs, rows)
     _print_head(folder, jobs, shared, console)

@@ -4,6 +4,7 @@ import io
 import os
 import struct
 import sys
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -119,8 +120,12 @@ def _count_sound(file: BinaryIO, most: int) -> int:
 def _columns_of(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     """Return the columns of a ``returns.npz``."""
     try:
-        with open(open_regular(path), "rb") as file, np.load(file, allow_pickle=False) as found:
-            columns = {name: found[name].astype(_FIELDS[name], casting="same_kind") for name in _COLUMNS}
+        with open(open_regular(path), "rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise ValueError("it is no npz file")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as found:
+                columns = {name: found[name].astype(_FIELDS[name], casting="same_kind") for name in _COLUMNS}
         if {column.shape for column in columns.values()} != {(len(columns["step"]),)}:
             raise ValueError("its columns differ in length")
     except Exception as error:  # zipfile, zlib and NumPy raise many kinds
