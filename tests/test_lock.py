@@ -199,6 +199,20 @@ def test_claim_of_a_killed_process_expires(tmp_path: Path) -> None:
         assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
+def test_claim_that_another_process_has_removed_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads, really_read = [], lock.read
+
+    def removing(folder: Path) -> Any:
+        if not reads:  # as after a suspension for longer than a claim lasts
+            (folder / "running.part").unlink()
+        reads.append(folder)
+        return really_read(folder)
+
+    monkeypatch.setattr(lock, "read", removing)
+    with here(tmp_path):
+        assert len(reads) >= 2 and [path.name for path in tmp_path.iterdir()] == [NAME]
+
+
 def test_checking_a_lock_does_not_block_a_run(tmp_path: Path) -> None:
     asked = flock._lock(tmp_path, shared=True)
     assert asked is not None

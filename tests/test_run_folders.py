@@ -345,11 +345,11 @@ def test_refused_command_is_refused_in_the_table(
 
 
 def test_file_elsewhere_that_cannot_be_read_is_an_error_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = ["agent=random", f"agent._target_={__name__}.Reading", "steps=20", "logger=none", "hydra.run.dir=run"]
-    with pytest.raises(FileNotFoundError, match="/data/mine.txt"):
-        command(line, monkeypatch, tmp_path)
+    assert command(line, monkeypatch, tmp_path) == 1
+    assert "error: failed: FileNotFoundError: [Errno 2] no such file: '/data/mine.txt' in " in capsys.readouterr().err
     assert "/data/mine.txt" in (tmp_path / "run" / "error.txt").read_text()
 
 

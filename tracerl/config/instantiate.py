@@ -125,7 +125,7 @@ def _check_known(node: DictConfig, key: str) -> None:
         raise ConfigError(key, f"must be settings with a _target_, got {'null' if node is None else node}")
     taken = _taken(node["_target_"], key)
     names = [str(name) for name in node]
-    for name in [] if _takes_any(node["_target_"]) else names:
+    for name in [] if key != "logger" and _takes_any(node["_target_"]) else names:
         if name not in taken and name != "_target_" and not (key == "logger" and _is_target(node[name])):
             exists = sorted(other for other in names if other in taken) or sorted(taken)
             raise ConfigError(f"{key}.{name}", f"does not exist. Keys of {key}: {', '.join(exists)}")

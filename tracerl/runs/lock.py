@@ -154,28 +154,38 @@ class RunLock(ScheduledCallback):
     def _claim(self) -> None:
         """Write ``running.json``, unless the existing file belongs to an active run.
 
-        The claim is a file that only one process can create. It is then renamed to ``running.json``.
+        The claim is a file that only one process can create. It is then renamed to ``running.json``. If this process is
+        suspended in between, another one removes the claim, and this one begins again.
         """
-        claim, seen, until = self._folder / "running.part", 0, math.inf
+        claim = self._folder / "running.part"
+        self._about["machine"] = _machine(self._folder)
+        while True:
+            self._create(claim)
+            with suppress(FileNotFoundError):
+                heartbeat, locks = read(self._folder), self._lock.works
+                if heartbeat is not None and _has_active_run(self._folder, heartbeat, locks, claim.stat().st_mtime):
+                    claim.unlink()
+                    raise self._in_use(f"had a heartbeat in the last {FRESH:.0f} s of")
+                # On a full disk the file stays empty until there is space. A claim that is gone is not made here.
+                with suppress(OSError), open(claim, "r+", encoding="utf-8") as file:
+                    file.write(self._text())
+                claim.replace(self._folder / NAME)
+                self._written = (self._folder / NAME).stat().st_mtime
+                return
+
+    def _create(self, claim: Path) -> None:
+        """Create the claim, after that of another process is gone or, having stayed for long, removed."""
+        seen, until = 0, math.inf
         while True:
             with suppress(FileExistsError):
                 claim.touch(exist_ok=False)
-                break
+                return
             with suppress(FileNotFoundError):
                 if time.monotonic() > until:
                     claim.unlink()
                 elif seen != (seen := claim.stat().st_mtime_ns):
                     until = time.monotonic() + _CLAIM  # measured here, because the clocks of machines can differ
             time.sleep(0.02)
-        self._about["machine"] = _machine(self._folder)
-        heartbeat = read(self._folder)
-        if heartbeat is not None and _has_active_run(self._folder, heartbeat, self._lock.works, claim.stat().st_mtime):
-            claim.unlink()
-            raise self._in_use(f"had a heartbeat in the last {FRESH:.0f} s of")
-        with suppress(OSError):  # full disk: the file stays empty until there is space
-            claim.write_text(self._text(), encoding="utf-8")
-        claim.replace(self._folder / NAME)
-        self._written = (self._folder / NAME).stat().st_mtime
 
     def _in_use(self, how: str) -> InUse:
         heartbeat = read(self._folder)
