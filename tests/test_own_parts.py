@@ -185,7 +185,7 @@ def test_part_of_another_class_is_named(settings: dict[str, Any], message: str) 
         ),
         (
             {"optimizer": "obgd", "optimizer.policy._target_": HERE + "Returned"},
-            "optimizer must change network.flat in forward and return nothing: see Returning",
+            "optimizer must change network.flat in forward and return nothing, Returning returns a step",
         ),
     ],
 )

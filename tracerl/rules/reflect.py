@@ -88,9 +88,10 @@ class TraceLearner(StateModule):
         """
         if not self.step_rule.frozen:
             returned = self.step_rule(self.network, self.eligibility_trace, signal)
-            if returned is not None:  # a rule that returns its step does not learn
+            if isinstance(returned, Tensor) and returned.shape == self.eligibility_trace.shape:
                 name = type(self.step_rule).__name__
-                raise ConfigError("optimizer", f"must change network.flat in forward and return nothing: see {name}")
+                problem = f"must change network.flat in forward and return nothing, {name} returns a step"
+                raise ConfigError("optimizer", problem)
             self.network.align()
             if self.rounding is not None:
                 self.rounding(self.network.flat)
