@@ -73,7 +73,10 @@ class RunState:
             self._log(found, self.step)
 
     def stop(self) -> None:
-        """End the run after this env step, as finished: with a checkpoint, from which it can be continued."""
+        """End the run after this env step, in ``on_start`` after the first, as finished.
+
+        It has a checkpoint, from which it can be continued.
+        """
         self.stopped = self.stopped or self._calling
 
 

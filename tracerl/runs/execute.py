@@ -18,6 +18,7 @@ from tracerl.lifetime.loop import Diverged, EnvFailed, ScheduledCallback
 from tracerl.lifetime.protocol import Agent, ManyAgents, is_stateful
 from tracerl.lifetime.record import Marker, Record, steps_of_all
 from tracerl.lifetime.runners import EnvRunner
+from tracerl.lifetime.statistics import counted
 from tracerl.runs.checkpoint import write
 from tracerl.runs.checkpoint.schedule import Checkpoints, CheckpointSettings
 from tracerl.runs.files import write_atomic
@@ -130,7 +131,8 @@ def _take_steps(setup: Setup, callbacks: Sequence[ScheduledCallback]) -> str:
     if events.failure is not None:
         raise events.failure
     if events.run.stopped is not None:
-        print(f"stopped by callbacks.{events.run.stopped} after {events.run.step:,} steps", file=sys.stderr)
+        taken = counted(events.run.step, "step")
+        print(f"stopped by callbacks.{events.run.stopped} after {taken}", file=sys.stderr)
     return status
 
 
