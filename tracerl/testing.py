@@ -26,7 +26,7 @@ from tracerl.config.checks import described
 from tracerl.lifetime.diagnostics import diagnostics_of, problem_of
 from tracerl.lifetime.env_outputs import reward_of
 from tracerl.lifetime.independent_agents import take_step
-from tracerl.lifetime.protocol import Stateful, StepType, is_stateful
+from tracerl.lifetime.protocol import STATE_METHODS, Stateful, StepType, is_stateful, missing_methods
 from tracerl.nn.lifetimes import Lifetimes
 
 MakeEnv = Callable[[], gym.Env[Any, Any]]
@@ -114,10 +114,9 @@ def _is_stateful(agent: Any) -> bool:
     """Return whether an agent has checkpoints; an AssertionError if it has some of the methods for them and not all."""
     if is_stateful(agent):
         return True
-    names = ("capture", "restore", "reset_episode")
-    missing = [name for name in names if not callable(getattr(agent, name, None))]
+    missing = missing_methods(agent)
     said = f"an agent with checkpoints must have capture, restore and reset_episode, {type(agent).__name__} has no"
-    assert len(missing) == len(names), f"{said} {' and no '.join(missing)}"
+    assert len(missing) == len(STATE_METHODS), f"{said} {' and no '.join(missing)}"
     return False
 
 

@@ -124,11 +124,15 @@ def _check_known(node: DictConfig, key: str) -> None:
     if not _is_target(node):
         raise ConfigError(key, f"must be settings with a _target_, got {'null' if node is None else node}")
     taken = _taken(node["_target_"], key)
-    names = [str(name) for name in node]
-    for name in [] if key != "logger" and _takes_any(node["_target_"]) else names:
-        if name not in taken and name != "_target_" and not (key == "logger" and _is_target(node[name])):
-            exists = sorted(other for other in names if other in taken) or sorted(taken)
-            raise ConfigError(f"{key}.{name}", f"does not exist. Keys of {key}: {', '.join(exists)}")
+    names = [str(name) for name in node if name != "_target_"]
+    unknown = [name for name in names if name not in taken]
+    if key == "logger":
+        unknown = [name for name in unknown if not _is_target(node[name])]  # others are loggers
+    elif _takes_any(node["_target_"]):
+        unknown = []
+    if unknown:
+        exists = sorted(name for name in names if name in taken) or sorted(taken)
+        raise ConfigError(f"{key}.{unknown[0]}", f"does not exist. Keys of {key}: {', '.join(exists)}")
     for field in _settings(hydra.utils.get_object(node["_target_"])):
         if field.default is MISSING and field.default_factory is MISSING and field.name not in names:
             raise ConfigError(f"{key}.{field.name}", "must be set")

@@ -24,7 +24,7 @@ from tracerl.kernels.layout import ABSENT, GAUSSIAN
 Array = np.ndarray[Any, Any]
 Place = Callable[[str, int], int]  # from the path of an offset and its value to the value in C
 SOURCES = Path(__file__).parent / "c"
-_SIZES = {"offset": 4, "int32_t": 4, "double": 8}  # bytes of a number in a struct
+_TYPES = {"offset": np.int32, "int32_t": np.int32, "double": np.float64}  # of the numbers in a struct
 
 # Offsets by their path in the record of the agent; those of layers all point at numbers of the network's type.
 _WIDE = re.compile(
@@ -95,21 +95,10 @@ def _settings(struct: str, record: Any, path: str = "") -> Iterator[str]:
 
 
 @cache
-def _size_of(struct: str) -> int:
-    """Return the bytes of a struct, in which a number of 8 bytes begins at a multiple of 8, as the struct then does."""
-    size, alignment = 0, _alignment_of(struct)
-    for kind, _ in structs()[struct]:
-        of_struct = kind.startswith("struct ")
-        inner = kind.removeprefix("struct ")
-        own = _alignment_of(inner) if of_struct else _SIZES[kind]
-        size = -(-size // own) * own + (_size_of(inner) if of_struct else _SIZES[kind])
-    return -(-size // alignment) * alignment
-
-
-@cache
-def _alignment_of(struct: str) -> int:
-    kinds = (kind for kind, _ in structs()[struct])
-    return max(_alignment_of(kind.removeprefix("struct ")) if kind not in _SIZES else _SIZES[kind] for kind in kinds)
+def _aligned(struct: str) -> np.dtype[Any]:
+    """Return the dtype of a struct, with the gaps that a compiler leaves before numbers of 8 bytes."""
+    fields = structs()[struct]
+    return np.dtype([(name, _TYPES.get(kind) or _aligned(kind.removeprefix("struct "))) for kind, name in fields], True)
 
 
 def number(value: float, digits: int = 17) -> str:
@@ -216,8 +205,8 @@ class StateLayout:
 
     @property
     def table_bytes(self) -> int:
-        """Return how many bytes the records take in C, where numbers of 8 bytes begin at a multiple of 8."""
-        return _size_of("agent") + len(self._text(self._place)[1]) * _size_of("layer")
+        """Return how many bytes the records take in C."""
+        return _aligned("agent").itemsize + len(self._text(self._place)[1]) * _aligned("layer").itemsize
 
     def _number_of_settings(self, agent: Any) -> int:
         """Return a digest of the settings in the records and the constants.

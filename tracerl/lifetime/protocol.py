@@ -66,6 +66,9 @@ class Agent(AgentMethods, Protocol):
         """Return the numbers to plot by TensorBoard tag, averaged since the last call."""
 
 
+STATE_METHODS = ("capture", "restore", "reset_episode")  # of ``Stateful``
+
+
 @runtime_checkable
 class Stateful(Protocol):
     """An agent, of one lifetime or of many, with checkpoints. An agent without these methods is not resumed."""
@@ -102,6 +105,11 @@ def agents_of(agent: Any) -> list[Any]:
 def is_stateful(agent: object) -> TypeGuard[Stateful]:
     """Return whether an agent has the methods of ``Stateful``, with ``abandon`` as ``reset_episode`` if need be."""
     return isinstance(agent, (Stateful, _PreviousStateful))
+
+
+def missing_methods(agent: object) -> list[str]:
+    """Return the names of the methods of ``Stateful`` that an agent does not have."""
+    return [name for name in STATE_METHODS if not callable(getattr(agent, name, None))]
 
 
 def reset_episode(agent: Stateful) -> None:

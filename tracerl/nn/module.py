@@ -6,6 +6,11 @@ from typing import Any
 from torch import Tensor, nn
 
 
+def shape_in_words(found: object) -> str:
+    """Return the shape of a tensor, or what else was found in its place."""
+    return f"the shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"{found!r:.200}"
+
+
 class StateModule(nn.Module):
     """nn.Module with its buffers, parameters and submodules in the instance's own ``__dict__`` as well.
 

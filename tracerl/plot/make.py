@@ -87,9 +87,9 @@ def _chosen(arguments: argparse.Namespace) -> Chosen:
         raise ConfigError("RUN", f"must be folders for --what {arguments.what}, got the csv file {files[0]}")
     chosen = choose(arguments.runs, arguments.by, arguments.labels)
     if chosen.repeated:
-        verbs = ("is", "counts") if chosen.repeated == 1 else ("are", "count")
         which = f"{counted(chosen.repeated, 'lifetime')} with the same settings and seed"
-        _note(f"{which} {verbs[0]} in more than one run, and {verbs[1]} once")
+        is_in, count = ("is in", "counts") if chosen.repeated == 1 else ("are in", "count")
+        _note(f"{which} {is_in} more than one run, and {count} once")
     return chosen
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tracerl.config.overrides import key_and_value
 from tracerl.lifetime.record import WINDOW
-from tracerl.lifetime.statistics import FEWEST, STATISTICS, count_reached, interval, median_reached
+from tracerl.lifetime.statistics import FEWEST, STATISTICS, count_reached, counted, interval, median_reached
 from tracerl.plot.choice import Chosen
 from tracerl.plot.curves import draw_curves
 from tracerl.plot.series import RATE, Band, bands_of
@@ -142,8 +142,8 @@ def problems(jobs: Sequence[Job]) -> Html:
         for index, problem in (job.summary.get("diverged_lives") or {}).items():
             said.append(f"{name}lifetime {index} diverged: {problem}")
         if job.summary.get("resumed"):
-            times = len(job.summary["resumed"])
-            said.append(f"{name}the run was continued from a checkpoint {times} time{'s' if times > 1 else ''}.")
+            times = counted(len(job.summary["resumed"]), "time")
+            said.append(f"{name}the run was continued from a checkpoint {times}.")
     if not said:
         return Html("")
     return element("div", *(element("p", line) for line in said), class_="notes", role="note")

@@ -18,7 +18,7 @@ from tracerl.nn.averages import finite_mean
 from tracerl.nn.heads import Head
 from tracerl.nn.layers import Graded, distributions_of
 from tracerl.nn.lifetimes import Lifetimes, clear_
-from tracerl.nn.module import StateModule
+from tracerl.nn.module import StateModule, shape_in_words
 from tracerl.nn.networks import ScoredNetwork
 from tracerl.nn.stochastic_rounding import StochasticRounding
 from tracerl.nn.views import SpikingNeurons
@@ -148,8 +148,8 @@ def _by_outputs(head: Head, method: str, signal: Tensor) -> Tensor:
     found, wanted = getattr(head, method)(), (*signal.shape, head.n_outputs)
     if isinstance(found, Tensor) and found.shape == wanted:
         return found
-    came = f"the shape {tuple(found.shape)}" if isinstance(found, Tensor) else f"{found!r:.200}"
-    raise ConfigError("head", f"must return a tensor of the shape {wanted} from {method}, got {came}")
+    problem = f"must return a tensor of the shape {wanted} from {method}, got {shape_in_words(found)}"
+    raise ConfigError("head", problem)
 
 
 class LogProbTrace(StateModule):

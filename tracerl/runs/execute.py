@@ -2,6 +2,7 @@
 
 import json
 import sys
+import sysconfig
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracerl.config.checks import described
+from tracerl.config.checks import ConfigError, described
 from tracerl.lifetime.callbacks import CallbackFailed, Events
 from tracerl.lifetime.env_closing import close_env
 from tracerl.lifetime.equal_rewards import reward_check
@@ -62,12 +63,12 @@ class Setup:
 def run(setup: Setup) -> dict[str, Any]:
     """Run the lifetimes and write ``summary.json``, also after a failure.
 
-    A failing env, diverging numbers and a call of ``sys.exit`` end the run, not the process. The summary holds the
-    error, and ``error.txt`` the traceback. A signal is recorded until the summary is written.
+    A failing env, agent or part, diverging numbers and a call of ``sys.exit`` end the run, not the process. The summary
+    holds the error, and ``error.txt`` the traceback. A signal is recorded until the summary is written.
 
     Raises:
         InUse: another run has taken over the folder. Nothing more is written.
-        Exception: any other of the code of an agent or a part, after the summary is written.
+        ConfigError: a part cannot be used, which its first step has shown. The summary is written.
     """
     with setup.interrupted:  # also while the files are closed
         return _execute(setup)
@@ -94,9 +95,11 @@ def _execute(setup: Setup) -> dict[str, Any]:
         status = "diverged" if isinstance(failure, Diverged) else "failed"
         setup.events.end(status)
         error = describe(failure)
+        if isinstance(failure, Exception) and not isinstance(failure, (*_ENDINGS, ConfigError)):
+            error += _place(failure) + f" after {counted(max(record.step for record in setup.records), 'env step')}"
         if not setup.run_lock.lost:
             keep_traceback(setup.folder, failure)
-        if isinstance(failure, (Exception, GeneratorExit)) and not isinstance(failure, _ENDINGS):
+        if isinstance(failure, (ConfigError, GeneratorExit)):
             raise  # other failures, such as sys.exit in the code of an agent, end the run, not the process
     finally:
         if setup.run_lock.lost:  # the folder belongs to another run now
@@ -183,6 +186,17 @@ def describe(failure: BaseException) -> str:
         return described(failure)
     cause = failure.__cause__
     return str(failure) if cause is None or isinstance(failure, EnvFailed) else f"{failure}: {described(cause)}"
+
+
+def _place(error: Exception) -> str:
+    """Return in words where the user's own code raised an error or called what raised it; empty without such code."""
+    others = sysconfig.get_paths()["stdlib"], "site-packages", "dist-packages"
+    found = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        file, module = frame.f_code.co_filename, str(frame.f_globals.get("__name__"))
+        if module.partition(".")[0] != "tracerl" and not any(each in file for each in others):
+            found = f" in {frame.f_code.co_qualname} ({Path(file).name}, line {line})"
+    return found
 
 
 def _close(setup: Setup, status: str, error: str | None, seconds: float) -> dict[str, Any]:

@@ -5,8 +5,6 @@ torch and Gymnasium are imported inside the functions, so that ``--help`` and th
 
 import os
 import sys
-import sysconfig
-import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -17,7 +15,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from tracerl.config import checks
-from tracerl.config.checks import ConfigError, ConfigWarning, NotMade, described
+from tracerl.config.checks import ConfigError, ConfigWarning, NotMade
 from tracerl.config.instantiate import value, with_current_keys
 from tracerl.config.moved import keep_names
 from tracerl.runs import saved
@@ -77,14 +75,7 @@ def _launch(cfg: DictConfig, origin: RunOrigin, callbacks: Sequence[Any]) -> dic
         with _failed_run(folder):
             setup = prepare(cfg, origin, steps, run_lock, resume, callbacks)
         forget_traceback(folder)
-        try:
-            summary = run(setup)
-        except ConfigError:
-            raise
-        except Exception as error:  # of the code of an agent or a part
-            steps_taken = max(record.step for record in setup.records)
-            problem = f"{described(error)}{_place(error)} after {steps_taken:,} env steps"
-            raise _run_ended("failed", problem, folder) from error
+        summary = run(setup)
     places = [] if setup.log is None else setup.log.places()
     print("\n".join(closing_lines(summary, folder, places)), flush=True)
     if summary["status"] == "interrupted":
@@ -131,17 +122,6 @@ def _failed_run(folder: Path) -> Iterator[None]:
             raise
         keep_traceback(folder, failure)
         raise _run_ended("failed", describe(failure), folder) from failure
-
-
-def _place(error: Exception) -> str:
-    """Return in words where the user's own code raised an error or called what raised it; empty without such code."""
-    others = sysconfig.get_paths()["stdlib"], "site-packages", "dist-packages"
-    found = ""
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        file, module = frame.f_code.co_filename, str(frame.f_globals.get("__name__"))
-        if module.partition(".")[0] != "tracerl" and not any(each in file for each in others):
-            found = f" in {frame.f_code.co_qualname} ({Path(file).name}, line {line})"
-    return found
 
 
 def _run_ended(status: str, error: str, folder: Path) -> RunEnded:

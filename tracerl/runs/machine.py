@@ -5,12 +5,12 @@ import re
 from pathlib import Path
 
 from tracerl.config.threads import usable_cores
+from tracerl.lifetime.statistics import counted
 
 
 def machine() -> str:
     """Return the number of usable cores and the name of the processor, without a host's or a user's name."""
-    cores = usable_cores()
-    return f"{cores} core{'s' if cores > 1 else ''} of {processor()}"
+    return f"{counted(usable_cores(), 'core')} of {processor()}"
 
 
 def processor() -> str:

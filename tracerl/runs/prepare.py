@@ -171,8 +171,8 @@ def _logged_run(
     from tracerl.runs.logging.writers import LoggedRun
 
     about = {**settings, "agent.name": origin.agent_name}
-    hidden = [key for key in settings if key.endswith("_target_") or key.split(".")[0] == "callbacks"]
-    hidden.append("env.steps")  # the default of ``steps``, which is shown
+    hidden = {key for key in settings if key.endswith("_target_") or key.split(".")[0] == "callbacks"}
+    hidden.add("env.steps")  # the default of ``steps``, which is shown
     shown = {key: value for key, value in about.items() if key not in hidden and value is not None}
     earlier = {"resume_offset": past.get("log"), "kept": past.get("kept", {})}
     return LoggedRun(origin.folder, shown, config, steps, cfg.lifetimes, initial, **earlier)
@@ -283,14 +283,13 @@ def _evaluations(
 def _checkpoints(settings: Any, agent: Any, runner: "EnvRunner", agent_name: str) -> Any:
     """Return the settings of the checkpoints; None, with a warning, if the agent has no state to save."""
     from tracerl.lifetime.arguments import check_state
-    from tracerl.lifetime.protocol import agents_of, is_stateful
+    from tracerl.lifetime.protocol import agents_of, is_stateful, missing_methods
 
     if not settings.wanted:
         return None
     if without := [each for each in agents_of(agent) if not is_stateful(each)]:
-        methods = ("capture", "restore", "reset_episode")
-        missing = [name for name in methods if not callable(getattr(without[0], name, None))]
-        print(f"warning: no checkpoints: agent={agent_name} has no {' and no '.join(missing)}", file=sys.stderr)
+        missing = " and no ".join(missing_methods(without[0]))
+        print(f"warning: no checkpoints: agent={agent_name} has no {missing}", file=sys.stderr)
         return None
     try:
         state = agent.capture()

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tracerl.config import checks
 from tracerl.nn.lifetimes import Lifetimes
-from tracerl.nn.module import StateModule
+from tracerl.nn.module import StateModule, shape_in_words
 from tracerl.nn.normalizers import ObservationNormalizer
 from tracerl.nn.random import UniformStream
 
@@ -118,8 +118,8 @@ class Encoder(StateModule):
         wanted = (*observation.shape[:-1], *self.layout)
         if isinstance(features, Tensor) and features.shape == wanted:
             return features
-        found = f"the shape {tuple(features.shape)}" if isinstance(features, Tensor) else f"{features!r:.200}"
-        raise checks.ConfigError("encoder", f"must return a torch tensor of the shape {wanted}, got {found}")
+        problem = f"must return a torch tensor of the shape {wanted}, got {shape_in_words(features)}"
+        raise checks.ConfigError("encoder", problem)
 
     def standardise(self, observation: Tensor) -> Tensor:
         """Return the observation, standardised under ``normalize``: float64, [*lifetimes, n]."""
