@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from tests.helpers import compose, exit_code, script
 from tracerl.config.checks import ConfigError
+from tracerl.kernels.envs.dispatch import COMPILED_ENVS
 from tracerl.sweep.compare import area, improvement, improvement_interval, lowest_late
 
 plan, study = script("study_plan"), script("study")
@@ -55,6 +56,9 @@ def without_seeds(line: tuple[str, ...]) -> list[str]:
 @pytest.mark.parametrize("path", sorted(plan.folder_of_studies().glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_included_study_composes(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "composed", lambda line, _: composed_once(*without_seeds(line)))
+    # How many seeds share a run is asked of each agent, which takes most of the time, and tested below.
+    monkeypatch.setattr(plan, "is_compiled", lambda settings: settings["env"].get("id") in COMPILED_ENVS)
+    monkeypatch.setattr(plan, "bytes_in_kernels", lambda settings: 1)
     found = plan.read_study(plan.find(path.stem))
     names = list(found.settings)
     cells = []
