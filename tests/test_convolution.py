@@ -65,6 +65,12 @@ def test_convolution_below_pooling_equals_bptt_with_one_readout_decay(pool_kind:
     assert_exact(network, images(network, 1, 50))
 
 
+@pytest.mark.parametrize("name", ["learn_membrane_decay", "learn_threshold"])
+def test_auto_credit_of_convolutions_has_no_trace_for_decays_and_thresholds(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{name} must be false where credit is auto, which is presynaptic"):
+        build(0, credit="auto", **{name: True})
+
+
 @pytest.mark.parametrize("pool_kind", ["average", "max"])
 @pytest.mark.parametrize(
     "changes", [dict(layer_norm=True), dict(neuron="alif", recurrent=True), dict(neuron="synaptic")], ids=str

@@ -48,6 +48,10 @@ class Convolutional(Dense):
             checks.span("conv_membrane_decay", self.conv_membrane_decay, "a number in [0, 1)", 0.0, 1.0)
         if self.recurrent and not self.hidden:
             raise checks.ConfigError("recurrent", "must be false without dense layers, the only recurrent ones")
+        for name in ("learn_membrane_decay", "learn_threshold"):
+            if self.credit == "auto" and getattr(self, name):
+                expected = "must be false where credit is auto, which is presynaptic with convolutions: no trace for it"
+                raise checks.ConfigError(name, expected)
         _ = self.convolutions  # checked when made
 
     @property
