@@ -9,18 +9,19 @@ from gymnasium import Space
 from torch import Tensor
 
 from tracerl.config import checks
+from tracerl.config.ignored import ignored
 from tracerl.nn import functional as F
 from tracerl.nn.averages import Averages
 from tracerl.nn.encoders import EncoderSettings
 from tracerl.nn.exportable import POLICY_AND_VALUE, Part
-from tracerl.nn.heads import head_for
+from tracerl.nn.heads import Head, head_for
 from tracerl.nn.lifetimes import Lifetimes, clear_
 from tracerl.nn.networks import Dense, check_spiking
 from tracerl.nn.normalizers import RewardScaler, scale_reward
 from tracerl.nn.random import UniformStream
 from tracerl.nn.spaces import observation_shape
 from tracerl.nn.views import SpikingNeurons
-from tracerl.optim import rule_of_policy
+from tracerl.optim import ignored_by_policy, rule_of_policy
 from tracerl.optim.rule import StepRule, StepRuleSettings
 from tracerl.rules.reflect import TraceLearner
 
@@ -69,6 +70,12 @@ class EpropSettings:
         checks.non_negative("entropy", self.entropy)
         checks.positive("value_weight", self.value_weight)
         checks.flag("scale_reward", self.scale_reward)
+
+    def ignored_settings(self, head: Head) -> dict[str, str]:
+        """Return the settings without effect beside the others and the head; see ``tracerl.config.ignored``."""
+        found = ignored(self.encoder, "encoder") | ignored(self.network, "network")
+        found |= ignored_by_policy(self.optimizer["policy"], head.n_components)
+        return found | {"optimizer.value": "with this agent, whose one rule is optimizer.policy"}
 
 
 class EpropAgent(OnlineAgent):
@@ -135,6 +142,10 @@ class EpropAgent(OnlineAgent):
         self.watched = Averages(WATCHED, lifetimes)
         self._value_signal = lifetimes.full(own.value_weight, 1)
         self._pack(lifetimes)
+
+    def ignored_settings(self) -> dict[str, str]:
+        """Return the settings without effect beside the others; see ``tracerl.config.ignored``."""
+        return self.settings.ignored_settings(self.head)
 
     def _begin(self, observation: Tensor) -> Tensor:
         """Process the first observation of an episode and return the network's outputs."""

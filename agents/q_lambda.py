@@ -8,9 +8,10 @@ from gymnasium import Space
 from torch import Tensor
 
 from tracerl.config import checks
+from tracerl.config.ignored import ignored
 from tracerl.nn import functional as F
 from tracerl.nn.exportable import Part
-from tracerl.nn.heads import EpsilonGreedy, EpsilonGreedySettings
+from tracerl.nn.heads import EpsilonGreedy, EpsilonGreedySettings, Head
 from tracerl.nn.lifetimes import Lifetimes, clear_
 from tracerl.nn.networks import Dense, PerceptronSettings
 from tracerl.nn.spaces import observation_shape
@@ -53,6 +54,14 @@ class QLambdaSettings(TraceAgentSettings):
         checks.number("epsilon_share", self.epsilon_share, "a number above 0 and at most 1", 0.0, 1.0, closed="(]")
         checks.whole("steps", self.steps, 1)
         _ = self.head  # checked when made
+
+    def ignored_settings(self, head: Head) -> dict[str, str]:
+        """Return the settings without effect beside the others and the head; see ``tracerl.config.ignored``."""
+        found = super().ignored_settings(head) | ignored(self.network, "network")
+        found["optimizer.value"] = "with this agent, whose one rule is optimizer.policy"
+        if self.epsilon_start == self.epsilon_end:
+            found["epsilon_share"] = "with agent.epsilon_start=agent.epsilon_end"
+        return found | ({"value_range": "with agent.atoms=1"} if self.atoms == 1 else {})
 
     @property
     def head(self) -> EpsilonGreedySettings:

@@ -9,8 +9,10 @@ from gymnasium import Space
 from torch import Tensor
 
 from tracerl.config import checks
+from tracerl.config.ignored import ignored
 from tracerl.nn import functional as F
 from tracerl.nn.exportable import POLICY_AND_VALUE, Part
+from tracerl.nn.heads import Head
 from tracerl.nn.layers import LI
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import Dense, ScoredNetwork, check_spiking
@@ -68,6 +70,36 @@ class ReflectSettings(ActorCriticSettings):
             raise checks.ConfigError("target_rate", problem)
         if self.trunk == "shared" and self.signal != "td":
             raise checks.ConfigError("signal", f"must be td with trunk=shared, which learns V, got {self.signal!r}")
+
+    @property
+    def critic_network(self) -> Dense | None:
+        """Settings of the critic's network; None without a critic.
+
+        Raises:
+            ConfigError: naming a setting of ``critic`` that does not exist or has an invalid value.
+        """
+        if self.signal != "td" or self.trunk == "shared":
+            return None
+        return self.network if self.critic is None else _differing(self.network, self.critic)
+
+    def ignored_settings(self, head: Head) -> dict[str, str]:
+        """Return the settings without effect beside the others and the head; see ``tracerl.config.ignored``."""
+        found, network, signal = super().ignored_settings(head), self.critic_network, f"with agent.signal={self.signal}"
+        if self.signal != "advantage":
+            found["average_decay"] = signal
+        if self.signal != "td":
+            found["target_rate"] = signal
+        if self.trunk == "separate":
+            found["value_weight"] = "with agent.trunk=separate"
+        of_policy = ignored(self.network, "network")
+        if network is None:
+            reason = "with agent.trunk=shared" if self.trunk == "shared" else signal
+            return found | of_policy | dict.fromkeys(("critic", "optimizer.value"), reason)
+        of_critic, own = ignored(network), self.critic or {}
+        both = {f"network.{name}" for name in {*of_critic, *own}}  # and the policy's network ignores them
+        found |= {key: reason for key, reason in of_policy.items() if key in both}
+        found |= {f"critic.{name}": reason for name, reason in of_critic.items()}
+        return found | ignored(self.optimizer["value"], "optimizer.value")
 
 
 class ReflectAgent(ActorCritic):
@@ -140,8 +172,7 @@ class ReflectAgent(ActorCritic):
         outputs = POLICY_AND_VALUE if self.is_shared else (slice(None),)
         self.policy = self._policy_learner(policy, own.optimizer["policy"], own.weight_bits, outputs)
         self.critic = None
-        if own.signal == "td" and not self.is_shared:
-            network = own.network if own.critic is None else _differing(own.network, own.critic)
+        if (network := own.critic_network) is not None:
             self.critic = self._learner(network.build(encoder.shape, 1, lifetimes), own.optimizer["value"])
         self.target_rate = own.target_rate
         if own.target_rate < 1:

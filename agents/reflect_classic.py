@@ -9,6 +9,7 @@ from gymnasium import Space
 from torch import Tensor
 
 from tracerl.config import checks
+from tracerl.config.ignored import ignored
 from tracerl.lifetime.arguments import check_state
 from tracerl.nn.averages import Averages, finite_mean
 from tracerl.nn.encoders import EncoderSettings
@@ -61,6 +62,13 @@ class ReflectClassicSettings:
         for name in ("learn_decay", "learn_mixture", "paired_traces"):
             checks.flag(name, getattr(self, name))
 
+    def ignored_settings(self) -> dict[str, str]:
+        """Return the settings without effect beside the others; see ``tracerl.config.ignored``."""
+        found = ignored(self.encoder, "encoder") | ignored(self.network, "network")
+        found |= ignored(self.optimizer, "optimizer.policy")
+        found["optimizer.value"] = "with this agent, whose one rule is optimizer.policy"
+        return found | ({"learn_mixture": "with one number in agent.decays"} if len(self.decays) == 1 else {})
+
 
 class ReflectClassicAgent(OnlineAgent):
     """Spiking layers under a softmax, trained by REFLECT without a critic and without synaptic eligibilities.
@@ -92,7 +100,7 @@ class ReflectClassicAgent(OnlineAgent):
             ConfigError: naming the setting, or ``env`` where its spaces are not supported.
         """
         super().__init__()
-        own = ReflectClassicSettings(**settings)
+        self.settings = own = ReflectClassicSettings(**settings)
         n_actions, first_action = discrete_actions(action_space)
         self.encoder = own.encoder.build_held(observation_shape(observation_space), lifetimes)
         self._observe(observation_space, self.encoder)
@@ -105,6 +113,10 @@ class ReflectClassicAgent(OnlineAgent):
         self.policy = ClassicLearner(built, timescales, own.paired_traces, own.optimizer, lifetimes)
         self.watched = Averages(WATCHED, lifetimes)
         self._pack(lifetimes)
+
+    def ignored_settings(self) -> dict[str, str]:
+        """Return the settings without effect beside the others; see ``tracerl.config.ignored``."""
+        return self.settings.ignored_settings()
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Load the state that ``capture`` returned, ignoring the count of equal rewards in older checkpoints."""

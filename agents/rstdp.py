@@ -21,6 +21,7 @@ from gymnasium import Space
 from torch import Tensor
 
 from tracerl.config import checks
+from tracerl.config.ignored import ignored
 from tracerl.nn.averages import Averages, finite_mean
 from tracerl.nn.encoders import EncoderSettings
 from tracerl.nn.encoders.on_off import on_off_rates
@@ -107,6 +108,17 @@ class RSTDPSettings:
         checks.non_negative("inhibition", self.inhibition)
         checks.non_negative("noise", self.noise)
 
+    def ignored_settings(self) -> dict[str, str]:
+        """Return the settings without effect beside the others; see ``tracerl.config.ignored``."""
+        found, signal = ignored(self.encoder, "encoder"), f"with agent.signal={self.signal}"
+        if self.signal != "advantage":
+            found["average_decay"] = signal
+        if self.signal != "td":
+            found |= dict.fromkeys(("trace_decay", "value_step"), signal)
+            if not self.scale_reward:
+                found["discount"] = f"{signal} and agent.scale_reward=false"
+        return found
+
 
 class RSTDPAgent(OnlineAgent):
     """Learn online, from each transition once, by spike pairs that a scalar signal reinforces.
@@ -156,6 +168,10 @@ class RSTDPAgent(OnlineAgent):
         self.register_buffer("action", lifetimes.zeros(dtype=torch.int64))
         self.watched = Averages(WATCHED, lifetimes)
         self._pack(lifetimes)
+
+    def ignored_settings(self) -> dict[str, str]:
+        """Return the settings without effect beside the others; see ``tracerl.config.ignored``."""
+        return self.settings.ignored_settings()
 
     def _rates(self, current: Tensor) -> Tensor:
         return on_off_rates(current, self.settings.rate_gain, self.settings.tonic_rate)

@@ -12,7 +12,9 @@ from gymnasium import Space
 from torch import Tensor
 
 from tracerl.config import checks
+from tracerl.config.ignored import ignored
 from tracerl.nn import functional as F
+from tracerl.nn.heads import Head
 from tracerl.nn.lifetimes import Lifetimes
 from tracerl.nn.networks import Perceptron, PerceptronSettings
 from tracerl.nn.spaces import observation_shape
@@ -52,6 +54,22 @@ class StreamACSettings(ActorCriticSettings):
         super().__post_init__()
         checks.step_rules(self.optimizer, "policy", "value")
 
+    def ignored_settings(self, head: Head) -> dict[str, str]:
+        """Return the settings without effect beside the others and the head; see ``tracerl.config.ignored``."""
+        found = super().ignored_settings(head) | ignored(self.optimizer["value"], "optimizer.value")
+        found |= ignored(self.network)
+        for name, kappa in (("policy", self.kappa_policy), ("value", self.kappa_value)):
+            if self.lr is not None:
+                found[f"optimizer.{name}.lr"] = "with agent.lr"
+            if kappa is not None:
+                found[f"optimizer.{name}.kappa"] = f"with agent.kappa_{name}"
+        return found
+
+    @property
+    def network(self) -> PerceptronSettings:
+        """Settings of both networks."""
+        return PerceptronSettings(self.hidden, self.sparsity, self.channels, self.kernel, self.stride)
+
 
 class StreamACAgent(ActorCritic):
     """Learn online, from each transition once, with eligibility traces of two perceptrons.
@@ -89,7 +107,7 @@ class StreamACAgent(ActorCritic):
             ConfigError: naming the setting, or ``env`` where its spaces are not supported.
         """
         own = StreamACSettings(**settings)
-        network = PerceptronSettings(own.hidden, own.sparsity, own.channels, own.kernel, own.stride)
+        network = own.network
         encoder = own.encoder.build_held(observation_shape(observation_space), lifetimes)
         super().__init__(observation_space, action_space, lifetimes, own, encoder)
         policy_rule = _with_own(own.optimizer, "policy", own.lr, own.kappa_policy)

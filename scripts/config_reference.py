@@ -40,6 +40,8 @@ INTRODUCTION = """# Every setting
 
 Each is given on the command line as `key=value`, and from Python as `{"key": value}`. Lists are
 written `[0.0,0.9]`, nothing is `null`. A wrong key or value raises a `ConfigError` that names it.
+A setting that has no effect beside the others, such as `network.adaptation=0.2` with `neuron=lif`,
+is named in a warning with the reason. The choice of a group is not, nor what its yaml sets.
 `python -m tracerl.run --help` lists the same keys, `python -m tracerl.run --cfg job` prints what a
 command line would set.
 

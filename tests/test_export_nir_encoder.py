@@ -34,7 +34,9 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def trained(env: Any, settings: dict[str, Any]) -> Any:
-    agent = tracerl.make_agent(env, settings={**CHIP, **UNBOUNDED, **settings}, seed=2)
+    standardised = settings.get("encoder.normalize", True) and len(env.observation_space.shape) == 1
+    bounds = UNBOUNDED if standardised else {}
+    agent = tracerl.make_agent(env, settings={**CHIP, **bounds, **settings}, seed=2)
     tracerl.live(agent, env, 400).finish()
     return agent
 

@@ -294,7 +294,7 @@ def test_layer_with_leaks_has_the_same_credit_with_a_warning() -> None:
 OBGD = "stream_ac optimizer=adaptive_obgd"
 
 
-@pytest.mark.parametrize("agent", ["reflect", "reflect agent.critic=null agent.signal=advantage", OBGD])
+@pytest.mark.parametrize("agent", ["reflect", "reflect agent.signal=advantage", OBGD])
 def test_state_with_unseen_is_restored(agent: str) -> None:
     name, *overrides = agent.split()
     env = tracerl.make_env("CartPole")

@@ -6,8 +6,9 @@ from typing import Any
 from gymnasium import Space
 
 from tracerl.config import checks
+from tracerl.config.ignored import ignored
 from tracerl.nn.encoders import Encoder
-from tracerl.nn.heads import HeadSettings, MakeHead, head_for
+from tracerl.nn.heads import Head, HeadSettings, MakeHead, head_for
 from tracerl.nn.lifetimes import Lifetimes
 
 from .trace_agent import TraceAgent, TraceAgentSettings
@@ -29,6 +30,12 @@ class ActorCriticSettings(TraceAgentSettings):
         """Check every setting, raising a ConfigError that names it."""
         super().__post_init__()
         checks.non_negative("entropy", self.entropy)
+
+    def ignored_settings(self, head: Head) -> dict[str, str]:
+        """Return the settings without effect beside the others and the head; see ``tracerl.config.ignored``."""
+        of_bonus = ("head.target_std", "head.bonus_components") if self.entropy == 0 else ()
+        found = super().ignored_settings(head) | dict.fromkeys(of_bonus, "with agent.entropy=0")
+        return found | ignored(self.head, "head", head)
 
 
 class ActorCritic(TraceAgent):

@@ -9,6 +9,7 @@ from gymnasium import Space
 from torch import Tensor, nn
 
 from tracerl.config import checks
+from tracerl.config.ignored import ignored
 from tracerl.config.threads import available_cores
 from tracerl.kernels.coverage import unsupported
 from tracerl.nn.averages import finite_means
@@ -21,7 +22,7 @@ from tracerl.nn.normalizers import RewardScaler, scale_reward
 from tracerl.nn.random import UniformStream
 from tracerl.nn.stochastic_rounding import StochasticRounding
 from tracerl.nn.views import PolicyOutputs, SpikingNeurons
-from tracerl.optim import rule_of_policy
+from tracerl.optim import ignored_by_policy, rule_of_policy
 from tracerl.optim.rule import StepRule, StepRuleSettings
 from tracerl.rules.reflect import LogProbTrace, TraceLearner
 
@@ -73,6 +74,12 @@ class TraceAgentSettings:
         checks.discounts(self.discount, self.trace_decay)
         checks.positive("horizon_share", self.horizon_share)
         checks.flag("scale_reward", self.scale_reward)
+
+    def ignored_settings(self, head: Head) -> dict[str, str]:
+        """Return the settings without effect beside the others and the head; see ``tracerl.config.ignored``."""
+        found = ignored(self.encoder, "encoder") | ignored_by_policy(self.optimizer["policy"], head.n_components)
+        first, last = checks.discounts(self.discount, self.trace_decay)
+        return found | ({"horizon_share": "with one number as agent.discount"} if first == last else {})
 
 
 class TraceAgent(OnlineAgent):
@@ -154,6 +161,10 @@ class TraceAgent(OnlineAgent):
         self.register_buffer("target", None)
         self.register_buffer("sums", lifetimes.zeros(len(WATCHED) + 1, dtype=torch.float64))
         self._one = lifetimes.full(1.0, 1)
+
+    def ignored_settings(self) -> dict[str, str]:
+        """Return the settings without effect beside the others; see ``tracerl.config.ignored``."""
+        return self.settings.ignored_settings(self.head)
 
     def _learner(
         self, network: ScoredNetwork, rule: StepRuleSettings, rounding: StochasticRounding | None = None

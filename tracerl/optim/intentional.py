@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from tracerl.config import checks
+from tracerl.config.ignored import ignored
 from tracerl.config.moved import previous_attribute
 from tracerl.nn.flat_parameters import FlatModule
 from tracerl.nn.lifetimes import Lifetimes
@@ -59,6 +60,13 @@ class Intentional:
         checks.unit_interval("rms_floor", self.rms_floor)
         checks.flag("per_component", self.per_component)
 
+    def ignored_settings(self) -> dict[str, str]:
+        """Return the settings without effect beside the others; see ``tracerl.config.ignored``."""
+        found = {} if self.floor > 0 else {"peak_decay": "with floor=0"}
+        if not self.normalize_signal:
+            found |= dict.fromkeys(("signal_floor", "rms_floor"), "with normalize_signal=false")
+        return found
+
     def build(self, network: FlatModule, trace_decay: float, lifetimes: Lifetimes) -> "BoundedIntentional":
         """Make the rule for one network."""
         return BoundedIntentional(self, network.flat.shape[-1], trace_decay, lifetimes)
@@ -75,6 +83,14 @@ def rule_of_policy(rule: StepRuleSettings, n_components: int) -> StepRuleSetting
     if not (isinstance(rule, Intentional) and rule.per_component):
         return rule
     return replace(rule, eta=math.sqrt(n_components) * rule.eta)
+
+
+def ignored_by_policy(rule: StepRuleSettings, n_components: int) -> dict[str, str]:
+    """Return the settings of a policy's rule that have no effect, by name; see ``tracerl.config.ignored``."""
+    found = ignored(rule, "optimizer.policy")
+    if type(rule) is Intentional and n_components == 1:
+        found["optimizer.policy.per_component"] = "with actions of one component"
+    return found
 
 
 class BoundedIntentional(StepRule):

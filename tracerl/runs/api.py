@@ -114,7 +114,8 @@ def make_agent(
         32
     """
     from tracerl.lifetime.runners import compile_steps
-    from tracerl.runs.build import build_agent, check_counts, check_engine
+    from tracerl.runs.build import build_agent, check_counts, check_engine, deploy_settings
+    from tracerl.runs.ignored import ignored_by, warn_of_ignored
 
     spaces = spaces_of(env)
     if not isinstance(agent, str):
@@ -127,6 +128,7 @@ def make_agent(
     seed = check_counts(cfg, seed)
     made: MadeAgent = build_agent(cfg, *spaces, list(range(seed, seed + cfg.lifetimes)), f"{env}, agent={agent}")
     check_engine(cfg.engine, made, agent)
+    warn_of_ignored(_overrides(settings), ignored_by(made, cfg, deploy=deploy_settings(cfg)), agent)
     compile_steps(made)
     if hasattr(made, "on_nonfinite"):
         made.on_nonfinite = on_nonfinite

@@ -54,7 +54,7 @@ def build_agent(
 
     checks.choice("engine", cfg.engine, ("auto", "torch", "fused"))
     cfg = with_input(cfg, kind_of_space(observation_space))
-    deploy = build(cfg, "deploy", saved=saved) if "deploy" in cfg else None  # earlier runs have none
+    deploy = deploy_settings(cfg, saved)
     if deploy is not None and deploy.exact:
         deploy.check_config(cfg)
     bits = None if deploy is None else deploy.learned_bits
@@ -90,6 +90,11 @@ def build_agent(
         settings |= {"dtype": cfg.dtype, "device": str(cfg.device)}
         agent.built_from = AgentSpec(settings, (observation_space, action_space), list(seeds))
     return agent
+
+
+def deploy_settings(cfg: DictConfig, saved: Path | None = None) -> Any:
+    """Build the settings of ``deploy``; None for an earlier run, which has none. ``saved`` as in ``build_agent``."""
+    return build(cfg, "deploy", saved=saved) if "deploy" in cfg else None
 
 
 def _with_weight_bits(cfg: DictConfig, bits: int) -> DictConfig:

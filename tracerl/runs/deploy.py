@@ -36,6 +36,14 @@ class DeploySettings:
                 "weight_bits", "must be a whole number from 2 to 16 with deploy.rounding=learning, got null"
             )
 
+    def ignored_settings(self, agent: Any) -> dict[str, str]:
+        """Return the settings without effect for an agent of one lifetime; see ``tracerl.config.ignored``."""
+        from tracerl.nn.exportable import Portable
+
+        if not isinstance(agent, Portable):
+            return dict.fromkeys(("weight_bits", "rounding"), "with this agent, which has no network to export")
+        return {"rounding": "without deploy.weight_bits"} if self.weight_bits is None else {}
+
     @property
     def learned_bits(self) -> int | None:
         """Bits of the weights while they are learned; None: they are not rounded."""

@@ -54,6 +54,10 @@ class EvalSettings:
         checks.whole("steps", self.steps, 1)
         checks.flag("greedy", self.greedy)
 
+    def ignored_settings(self) -> dict[str, str]:
+        """Return the settings without effect; see ``tracerl.config.ignored``."""
+        return dict.fromkeys(("episodes", "steps", "greedy"), "without eval.every") if self.every is None else {}
+
 
 class Evaluations(ScheduledCallback):
     """Evaluate every lifetime on a schedule; write the results to ``evaluations.csv`` and the log.

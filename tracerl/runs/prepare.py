@@ -15,9 +15,10 @@ from omegaconf import DictConfig, OmegaConf
 from tracerl.config import checks, floats
 from tracerl.config.checks import ConfigError
 from tracerl.config.instantiate import build
-from tracerl.runs.build import build_agent, check_engine, use_threads, with_input
+from tracerl.runs.build import build_agent, check_engine, deploy_settings, use_threads, with_input
 from tracerl.runs.by_input import kind_of_space
 from tracerl.runs.files import write_atomic
+from tracerl.runs.ignored import ignored_by, warn_of_ignored
 from tracerl.runs.resume import clear, flat
 from tracerl.runs.saved import CONFIG, OVERRIDES
 
@@ -63,6 +64,9 @@ def prepare(
     records = _records(cfg, spec, runner, agent)
     initial = constants(agent)
     before, past = _restored(origin, resume, settings, agent, runner, records, steps)
+    if before is None:  # else the first part of the run has said it
+        parts = {"deploy": deploy_settings(cfg), "eval": evaluations, "checkpoint": checkpoints}
+        warn_of_ignored(origin.overrides, ignored_by(agent, cfg, **parts), agent_name)
     events = Events(RunState(agent, records, steps, folder), found)
     events.restore(past.get("callbacks", {}))
     scheduled = _checkpoints(checkpoints, agent, runner, agent_name)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -26,14 +27,20 @@ class EncoderSettings:
     Attributes:
         normalize: standardise each feature by its running mean and deviation.
         clip: bound of a standardised feature, in standard deviations.
+        always_clips: observations that are not standardised are clipped too, in their own units.
     """
 
     normalize: bool
     clip: float
+    always_clips: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         checks.flag("normalize", self.normalize)
         checks.positive("clip", self.clip)
+
+    def ignored_settings(self) -> dict[str, str]:
+        """Return the settings without effect beside the others; see ``tracerl.config.ignored``."""
+        return {} if self.normalize or self.always_clips else {"clip": "with normalize=false"}
 
     def build(self, shape: Shape, ticks: int, lifetimes: Lifetimes) -> "Encoder":
         """Make the encoder; a ConfigError if it needs more ticks.

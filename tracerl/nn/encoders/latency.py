@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -19,6 +20,8 @@ class Latency(EncoderSettings):
         clip: magnitude that spikes at the first tick; larger magnitudes are clipped to it. In standard deviations, or
             in the observation's own units where it is not standardised.
     """
+
+    always_clips: ClassVar[bool] = True
 
     def build(self, shape: Shape, ticks: int, lifetimes: Lifetimes) -> "LatencyEncoder":
         """Make the encoder; see ``EncoderSettings.build``."""

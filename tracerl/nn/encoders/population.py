@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -27,6 +28,7 @@ class Population(EncoderSettings):
     fields: int
     beta: float
     spikes: bool
+    always_clips: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

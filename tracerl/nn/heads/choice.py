@@ -1,7 +1,7 @@
 """The action head for each kind of action space."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Integral
 from typing import Any
 
@@ -40,6 +40,15 @@ class HeadSettings(GaussianSettings):
         if self.bins is not None:
             checks.whole("bins", self.bins, 2)
         checks.positive("spacing", self.spacing)
+
+    def ignored_settings(self, head: Head) -> dict[str, str]:
+        """Return the settings without effect on the head that was made; see ``tracerl.config.ignored``."""
+        if isinstance(head, Gaussian):
+            return {"spacing": "without bins"}
+        names = [field.name for field in fields(self)]
+        if isinstance(head, Discretized):
+            return {name: "with bins" for name in names if name not in ("bins", "spacing", "bonus_components")}
+        return dict.fromkeys(names, "with discrete actions")
 
     def build(self, space: Space[Any], lifetimes: Lifetimes) -> Head:
         """Make the head; a ConfigError if the space is not supported or is empty.

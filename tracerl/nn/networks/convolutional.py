@@ -54,6 +54,15 @@ class Convolutional(Dense):
                 raise checks.ConfigError(name, expected)
         _ = self.convolutions  # checked when made
 
+    def ignored_settings(self) -> dict[str, str]:
+        """Return the settings without effect beside the others; see ``tracerl.config.ignored``."""
+        found = super().ignored_settings()
+        if set(self.convolutions.per_layer("pool")) == {1}:
+            found["pool_kind"] = "with pool=1"
+        if self.conv_membrane_decay is not None and not self.hidden:
+            found["membrane_decay"] = "with conv_membrane_decay and without dense layers"
+        return found
+
     @property
     def convolutions(self) -> Convolutions:
         """The settings of the convolutional layers."""

@@ -71,6 +71,14 @@ class Graph(Neurons):
                 raise ConfigError("edges", f"must have one to {name}, which has no inputs")
         self._order()
 
+    def ignored_settings(self) -> dict[str, str]:
+        """Return the settings without effect in any node; see ``tracerl.config.ignored``."""
+        first, *others = (Neurons.ignored_settings(self._settings_of(name)[1]) for name in self._names())
+        found = {name: reason for name, reason in first.items() if all(name in other for other in others)}
+        if any(len(edge) == 3 for edge in self.edges):  # delayed edges have weights of recurrent_scale too
+            found.pop("recurrent_scale", None)
+        return found
+
     def _check_edge(self, edge: Any) -> None:
         wanted = "must each be [from, to] or [from, to, delayed]"
         if isinstance(edge, str) or not isinstance(edge, Sequence) or len(edge) not in (2, 3):

@@ -117,6 +117,21 @@ class Neurons:
                 expected = f"must be false where credit is {self.credit}, which has no trace for it"
                 raise checks.ConfigError(name, expected)
 
+    def ignored_settings(self) -> dict[str, str]:
+        """Return the settings without effect beside the others; see ``tracerl.config.ignored``."""
+        found, neuron = dict[str, str](), f"with neuron={self.neuron}"
+        if self.neuron != "alif":
+            found |= dict.fromkeys(("adaptation", "adaptation_decay"), neuron)
+        if self.neuron != "synaptic":
+            found["synapse_decay"] = neuron
+        if self.neuron == "graded":
+            found |= dict.fromkeys(("reset", "detach_reset", "rate_target"), neuron)
+        if not self.recurrent:
+            found["recurrent_scale"] = "with recurrent=false"
+        if self.feedback != "adaptive":
+            found["feedback_decay"] = f"with feedback={self.feedback}"
+        return found
+
     def dense(self, n_in: int, n_out: int, lifetimes: Lifetimes, delayed: int = 0) -> SpikingLayer:
         """Make a layer in which every neuron receives every input and, where recurrent, every neuron of the layer.
 

@@ -95,6 +95,10 @@ class PerceptronSettings:
             for value in given if isinstance(given, (list, tuple)) else [given]:
                 checks.whole(name, value, 1)
 
+    def ignored_settings(self) -> dict[str, str]:
+        """Return the settings without effect beside the others; see ``tracerl.config.ignored``."""
+        return dict.fromkeys(("kernel", "stride"), "without channels") if self._convolutions is None else {}
+
     def build(self, shape: Sequence[int], n_out: int, lifetimes: Lifetimes) -> Perceptron:
         """Make a perceptron of these settings.
 

@@ -107,6 +107,11 @@ class TraceDense:
         for name in ("exact_trace_decay", "zero_rate_at_rest", "log_prob_signal"):
             checks.flag(name, getattr(self, name))
 
+    def ignored_settings(self) -> dict[str, str]:
+        """Return the settings without effect beside the others; see ``tracerl.config.ignored``."""
+        of_neurons = "threshold", "learn_threshold", "zero_rate_at_rest"
+        return {} if self.hidden else dict.fromkeys(of_neurons, "without hidden layers")
+
     def build(self, n_in: int, n_out: int, lifetimes: Lifetimes) -> TraceNetwork:
         """Make a network of these settings.
 

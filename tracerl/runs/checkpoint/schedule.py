@@ -53,6 +53,12 @@ class CheckpointSettings:
         checks.whole("keep_best", self.keep_best, 0)
         checks.choice("best_by", self.best_by, ("return", "evaluation"))
 
+    def ignored_settings(self) -> dict[str, str]:
+        """Return the settings without effect; see ``tracerl.config.ignored``."""
+        if not self.wanted:
+            return dict.fromkeys(("keep_last", "keep_best", "best_by"), "without checkpoints")
+        return {} if self.every is None else {"minutes": "with checkpoint.every"}
+
     @property
     def wanted(self) -> bool:
         """Whether any is to be made."""
