@@ -1,5 +1,6 @@
 """Fixtures of several test files."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -43,6 +44,7 @@ def pytest_configure() -> None:
         sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(Path(cache) / "tracerl" / "bytecode-of-tests")
         sys.dont_write_bytecode = False
     compose_choices_once()
+    gc.set_threshold(10_000, 20, 20)  # the tests and modules that each full collection scans stay to the end
 
 
 @pytest.fixture(autouse=True, scope="session")

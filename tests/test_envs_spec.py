@@ -23,7 +23,6 @@ from tracerl.config.checks import ConfigError
 EXTRAS: dict[str, list[str]] = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"][
     "optional-dependencies"
 ]
-NEED = [name for name in NAMES if spec_of(name).extra]
 WITHOUT = """
 import sys
 for name in ("Box2D", "mujoco", "minatar", "ale_py", "sklearn", "popgym"):
@@ -40,6 +39,10 @@ with hydra_compat.configs("tracerl.configs"):
 """
 
 
+def with_an_extra() -> list[str]:
+    return [name for name in NAMES if spec_of(name).extra]
+
+
 def line(name: str) -> str:
     spec = spec_of(name)
     return f'id {spec.id} needs packages that are not installed: pip install "tracerl[{spec.extra}]"'
@@ -47,9 +50,10 @@ def line(name: str) -> str:
 
 def test_missing_package_raises_an_error_with_the_install_command() -> None:
     """The error is the same from the env, Gymnasium or Python, for every env of an extra."""
-    command = [sys.executable, "-W", "ignore", "-c", WITHOUT, *NEED]
+    names = with_an_extra()
+    command = [sys.executable, "-W", "ignore", "-c", WITHOUT, *names]
     found = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True)
-    assert found.stdout.splitlines() == [f"{name} {line(name)}" for name in NEED]
+    assert found.stdout.splitlines() == [f"{name} {line(name)}" for name in names]
 
 
 def test_missing_package_of_a_wrapper_raises_an_error_with_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +77,7 @@ def test_missing_package_of_a_wrapper_of_an_env_without_an_extra_names_the_wrapp
 def test_every_extra_exists_and_is_in_the_extra_envs() -> None:
     (everything,) = EXTRAS["envs"]
     assert "tracerl[envs]" in EXTRAS["test"]
-    for name in NEED:
+    for name in with_an_extra():
         extra = spec_of(name).extra
         assert extra in EXTRAS and extra in everything.removeprefix("tracerl[").removesuffix("]").split(",")
 
